@@ -1,0 +1,45 @@
+"""The exercises of every chapter, and :func:`check`, which judges an answer to one of them."""
+
+import difflib
+import secrets
+from collections.abc import Callable
+
+from autograder.checking.derivation import Derivation
+from autograder.checking.exercise import Exercise
+from autograder.checking.score import Score
+from autograder.exercises import cross_entropy, descent, layers, network
+
+EXERCISES: dict[str, Exercise | Derivation] = {
+    exercise.name: exercise for module in (descent, cross_entropy, layers, network) for exercise in module.EXERCISES
+}
+
+
+def check(f: Callable, exercise: str | None = None, seed: int | None = None) -> Score:
+    """Judge an answer to an exercise; in a notebook the result shows as a card.
+
+    Parameters
+    ----------
+    f : the learner's function.
+    exercise : its exercise; by default the one that has the function's name.
+    seed : of the random inputs; a fresh one by default. The card shows it, and it replays the run.
+
+    Returns
+    -------
+    Score
+        ``passed``, ``points`` out of ``out_of``, and ``findings``. Nothing that ``f`` does raises.
+
+    Raises
+    ------
+    TypeError
+        if ``f`` can't be called.
+    ValueError
+        if there is no such exercise; the message lists near names.
+    """
+    if not callable(f):
+        raise TypeError(f"check: expected a function, got {type(f).__name__}. Write check({exercise or 'mse_grad'}).")
+    name = exercise or getattr(f, "__name__", "")
+    if name not in EXERCISES:
+        near = difflib.get_close_matches(name, EXERCISES, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"the exercises are {', '.join(EXERCISES)}."
+        raise ValueError(f"check: there is no exercise {name!r}; {hint} For another name: check(f, exercise='mse').")
+    return EXERCISES[name].check(f, secrets.randbelow(10**6) if seed is None else seed)

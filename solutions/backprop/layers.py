@@ -56,7 +56,7 @@ def unbroadcast(G: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if np.broadcast_shapes(G.shape, shape) != G.shape:
         raise ValueError(f"an array of shape {shape} does not broadcast to {G.shape}")
     G = G.sum(axis=tuple(range(G.ndim - len(shape))))
-    repeated = tuple(i for i, n in enumerate(shape) if n == 1 and G.shape[i] > 1)
+    repeated = tuple(i for i, n in enumerate(shape) if n == 1 and G.shape[i] != 1)
     return G.sum(axis=repeated, keepdims=True)
 
 

@@ -61,7 +61,7 @@ class Tensor:
                     flowing[id(parent)] = flowing[id(parent)] + g if id(parent) in flowing else g
 
     def __add__(self, other) -> Tensor:
-        other = _tensor(other)
+        other = _tensor(other, self)
         return Tensor(
             self.data + other.data,
             (self, other),
@@ -69,7 +69,7 @@ class Tensor:
         )
 
     def __mul__(self, other) -> Tensor:
-        other = _tensor(other)
+        other = _tensor(other, self)
         return Tensor(
             self.data * other.data,
             (self, other),
@@ -77,11 +77,13 @@ class Tensor:
         )
 
     def __matmul__(self, other) -> Tensor:
-        other = _tensor(other)
+        other = _tensor(other, self)
+        if self.data.ndim < 2 or other.data.ndim < 2:
+            raise ValueError(f"@ expects two axes or more, got shapes {self.shape} and {other.shape}; reshape vectors")
         return Tensor(self.data @ other.data, (self, other), lambda G: layers.matmul_backward(G, self.data, other.data))
 
     def __rmatmul__(self, other) -> Tensor:
-        return _tensor(other) @ self
+        return _tensor(other, self) @ self
 
     def __pow__(self, exponent: float) -> Tensor:
         return Tensor(self.data**exponent, (self,), lambda G: (G * exponent * self.data ** (exponent - 1),))
@@ -90,16 +92,16 @@ class Tensor:
         return self * -1.0
 
     def __sub__(self, other) -> Tensor:
-        return self + -_tensor(other)
+        return self + -_tensor(other, self)
 
     def __rsub__(self, other) -> Tensor:
-        return _tensor(other) - self
+        return _tensor(other, self) - self
 
     def __truediv__(self, other) -> Tensor:
-        return self * _tensor(other) ** -1.0
+        return self * _tensor(other, self) ** -1.0
 
     def __rtruediv__(self, other) -> Tensor:
-        return _tensor(other) / self
+        return _tensor(other, self) / self
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -159,8 +161,11 @@ class Tensor:
         )
 
 
-def _tensor(x) -> Tensor:
-    return x if isinstance(x, Tensor) else Tensor(x)
+def _tensor(x, like: Tensor) -> Tensor:
+    """``x`` as a tensor; a plain Python number takes the dtype of ``like``, so float32 stays float32."""
+    if isinstance(x, Tensor):
+        return x
+    return Tensor(np.asarray(x, dtype=like.data.dtype if type(x) in (int, float) else None))
 
 
 def _topological_order(root: Tensor) -> list[Tensor]:

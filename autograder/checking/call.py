@@ -1,0 +1,121 @@
+"""Calling a learner's function so that nothing it does escapes: it may raise, loop, print, warn or meddle."""
+
+import io
+import linecache
+import random
+import signal
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+SECONDS_PER_CALL = 2.0
+
+
+class TimeLimit(BaseException):
+    """Raised inside a learner's function that runs for too long. Not an Exception, so that few handlers catch it."""
+
+
+@dataclass
+class Call:
+    """What came of one call: a value or an error, and what happened on the way."""
+
+    value: Any = None
+    error: BaseException | None = None
+    where: str = ""
+    printed: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+def call(f: Callable, args: tuple) -> Call:
+    """Call ``f(*args)`` under a time limit, with output and warnings caught and global state put back."""
+    outcome = Call()
+    printed = _Head()
+    with (
+        _state_restored(),
+        warnings.catch_warnings(record=True) as caught,
+        redirect_stdout(printed),
+        redirect_stderr(printed),
+    ):
+        warnings.simplefilter("always")
+        np.seterr(all="warn", under="ignore")
+        try:
+            with _time_limit(SECONDS_PER_CALL):
+                outcome.value = f(*args)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            outcome.error, outcome.where = error, _where(error, f)
+    outcome.printed = printed.getvalue()
+    outcome.warnings = sorted({f"{w.category.__name__}: {w.message}" for w in caught})
+    return outcome
+
+
+class _Head(io.StringIO):
+    """Keeps the first characters that are written and drops the rest, however much is printed."""
+
+    def write(self, text: str) -> int:
+        room = 200 - self.tell()
+        if room > 0:
+            super().write(text[:room])
+        return len(text)
+
+
+@contextmanager
+def _state_restored() -> Iterator[None]:
+    """Put the global random generators and NumPy's error handling back as they were.
+
+    Inside, the generators start anew each time, so that an answer that draws from them differs from call to call.
+    """
+    numpy_state, python_state, errors = np.random.get_state(), random.getstate(), np.geterr()  # noqa: NPY002
+    np.random.seed()  # noqa: NPY002
+    random.seed()
+    try:
+        yield
+    finally:
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        random.setstate(python_state)
+        np.seterr(**errors)
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Raise :class:`TimeLimit` in the block after so many seconds. Signals exist in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum, frame):
+        raise TimeLimit
+
+    old_handler = signal.signal(signal.SIGALRM, stop)
+    # It fires again and again, since a bare `except:` in the learner's loop may swallow it.
+    old_timer = signal.setitimer(signal.ITIMER_REAL, seconds, 0.005)
+    try:
+        yield
+    finally:
+        while True:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                break
+            except TimeLimit:  # fired once more, on the way here
+                continue
+        signal.signal(signal.SIGALRM, old_handler)
+        signal.setitimer(signal.ITIMER_REAL, *old_timer)
+
+
+def _where(error: BaseException, f: Callable) -> str:
+    """The last line of the learner's own code that the error passed through."""
+    code = getattr(getattr(f, "__wrapped__", f), "__code__", None)
+    if code is None:
+        return ""
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == code.co_filename]
+    if not own:
+        return ""
+    line = (own[-1].line or linecache.getline(code.co_filename, own[-1].lineno or 0)).strip()
+    return f"line {own[-1].lineno}: `{line}`" if line else f"line {own[-1].lineno}"

@@ -1,0 +1,252 @@
+"""Derivation exercises: the learner types an expression, and any equal one is right."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from autograder.checking.call import TimeLimit, call
+from autograder.checking.exercise import Chaff
+from autograder.checking.score import Finding, Score
+
+POINTS = 8
+PRECISION = 40
+TOLERANCE = 1e-12
+
+
+@dataclass
+class Derivation:
+    """A step of a derivation, as a function of SymPy symbols that returns an expression, or a list of them.
+
+    Parameters
+    ----------
+    name, chapter, points, signature : as in the notebook.
+    make_cases : gives ``(name, args)``: the arguments are symbols, tuples of symbols, or integers.
+    expected : from the same arguments, the right expression or list.
+    simplex : True if the symbols are probabilities that sum to 1; expressions that are equal only
+        then are right.
+    """
+
+    name: str
+    chapter: str
+    points: float
+    signature: str
+    make_cases: Callable[[], list[tuple[str, tuple]]]
+    expected: Callable[..., Any]
+    simplex: bool = False
+    wheats: list[Callable] = field(default_factory=list)
+    chaffs: list[Chaff] = field(default_factory=list)
+
+    def wheat(self, function: Callable) -> Callable:
+        """Register a correct answer in unusual style."""
+        self.wheats.append(function)
+        return function
+
+    def chaff(self, cause: str, misconception: str, hint: str) -> Callable:
+        """Register a wrong answer; the order of registration is the order of plausibility."""
+
+        def register(function: Callable) -> Callable:
+            self.chaffs.append(Chaff(function, cause, misconception, hint))
+            return function
+
+        return register
+
+    def check(self, f: Callable, seed: int) -> Score:
+        """Judge a learner's expression at random points, to 12 digits."""
+        rng = np.random.default_rng(seed)
+        replay = f"check({getattr(f, '__name__', self.name)}, seed={seed})"
+        values: list[list[list]] = []  # per case and point: pairs of (answer, expected)
+        for case, args in self.make_cases():
+            try:
+                answer = _read(f, args, self.expected(*args), self.signature)
+                values.append(self._evaluate(answer, _sequence(self.expected(*args)), args, rng))
+            except _Refused as refused:
+                finding = refused.finding
+                if case:
+                    finding = Finding(f"For {case}: {finding.what}", finding.cause, finding.likely, finding.next_step)
+                return self._score(0.0, seed, [finding], replay, "")
+        pairs = list(itertools.chain.from_iterable(itertools.chain.from_iterable(values)))
+        summary = f"Compared at {POINTS} random points, seed {seed}."
+        if all(_close(a, r) for a, r in pairs):
+            return self._score(float(self.points), seed, [], replay, summary)
+        return self._score(0.0, seed, [self._diagnose(f, pairs, seed)], replay, summary)
+
+    def _evaluate(self, answer: list, expected: list, args: tuple, rng: np.random.Generator) -> list[list]:
+        import sympy
+
+        symbols = [
+            s for arg in args for s in (arg if isinstance(arg, tuple) else (arg,)) if isinstance(s, sympy.Symbol)
+        ]
+        strange = sorted({str(s) for a in answer for s in a.free_symbols - set(symbols)})
+        if strange:
+            raise _Refused(
+                Finding(
+                    f"The expression contains `{', '.join(strange)}`, which is not among the arguments.",
+                    cause="foreign-symbol",
+                    next_step=f"Write it in terms of {', '.join(f'`{s}`' for s in symbols)} alone.",
+                )
+            )
+        result = []
+        for _ in range(POINTS):
+            numbers = [sympy.Rational(int(n), 64) for n in rng.integers(8, 120, size=len(symbols))]
+            if self.simplex:
+                numbers = [n / sum(numbers) for n in numbers]
+            point = dict(zip(symbols, numbers, strict=True))
+            result.append(
+                [
+                    (a.subs(point).evalf(PRECISION), r.subs(point).evalf(PRECISION))
+                    for a, r in zip(answer, expected, strict=True)
+                ]
+            )
+        return result
+
+    def _diagnose(self, f: Callable, pairs: list, seed: int) -> Finding:
+        for chaff in self.chaffs:
+            if self._gives(chaff.function, f, seed):
+                return Finding(self._example(pairs), chaff.cause, chaff.misconception, chaff.hint)
+        factors = [a / r for a, r in pairs if r != 0]
+        if factors and all(_close(q, factors[0]) for q in factors) and all(_close(a, 0) for a, r in pairs if r == 0):
+            c = factors[0]
+            if _close(c, -1):
+                return Finding(
+                    "Your expression is exactly −1 × expected.",
+                    "sign-flipped",
+                    "a difference taken the other way round, or the inner derivative of a minus lost.",
+                    "Put in numbers: should the loss rise or fall when the variable grows?",
+                )
+            return Finding(
+                f"Your expression is exactly {float(c):.6g} × expected.",
+                "constant-factor",
+                "a constant of the derivative is missing or too much.",
+                "What does the derivative of a square bring down? Are there constants in the definition?",
+            )
+        offsets = [a - r for a, r in pairs]
+        if all(_close(d, offsets[0]) for d in offsets):
+            return Finding(
+                f"Your expression is expected {'+' if offsets[0] > 0 else '−'} {abs(float(offsets[0])):.6g}.",
+                "constant-offset",
+                "a constant term survived, or was lost, in the derivative.",
+                "What is the derivative of a constant?",
+            )
+        return Finding(
+            self._example(pairs),
+            next_step="Differentiate one step at a time: outermost function first, then what is inside it.",
+        )
+
+    def _gives(self, function: Callable, f: Callable, seed: int) -> bool:
+        import sympy
+
+        for _, args in self.make_cases():
+            rng = np.random.default_rng(seed)
+            theirs = _read(f, args, self.expected(*args), self.signature)
+            wrong = _sequence(sympy.sympify(function(*args)))
+            if len(theirs) != len(wrong):
+                return False
+            for point in self._evaluate(theirs, wrong, args, rng):
+                if not all(_close(a, b) for a, b in point):
+                    return False
+        return True
+
+    @staticmethod
+    def _example(pairs: list) -> str:
+        a, r = next((a, r) for a, r in pairs if not _close(a, r))
+        return f"At a random point your expression is {_number(a)}; it should be {_number(r)}."
+
+    def _score(self, points: float, seed: int, findings: list[Finding], replay: str, summary: str) -> Score:
+        from dataclasses import replace
+
+        findings = [replace(finding, replay=replay) for finding in findings]
+        return Score(self.name, points, float(self.points), seed, summary, findings)
+
+
+class _Refused(Exception):
+    """The answer can't be compared; carries the finding that says why."""
+
+    def __init__(self, finding: Finding):
+        super().__init__(finding.what)
+        self.finding = finding
+
+
+def _read(f: Callable, args: tuple, expected: Any, signature: str) -> list:
+    import sympy
+
+    outcome = call(f, args)
+    error = outcome.error
+    name = signature.split("(")[0]
+    if isinstance(error, NotImplementedError):
+        raise _Refused(
+            Finding(
+                "Not written yet.",
+                cause="not-written",
+                next_step=f"Replace `raise NotImplementedError` in `{name}` by your expression, run that cell, "
+                "then this one.",
+            )
+        )
+    if isinstance(error, TimeLimit):
+        raise _Refused(Finding("Your function was still running after 2 seconds.", "endless"))
+    if error is not None:
+        text = str(error).strip().splitlines()
+        what = f"Your function raised `{type(error).__name__}{': ' + text[0] if text else ''}`"
+        step = f"It is called with SymPy symbols: `{signature}`. Use `sympy.exp`, not `np.exp`."
+        raise _Refused(Finding(f"{what} at {outcome.where}." if outcome.where else f"{what}.", "raised", "", step))
+    value = outcome.value
+    if value is None:
+        raise _Refused(Finding("The function returned `None`.", "returned-none", "", "Is there a `return`?"))
+    if isinstance(value, str):
+        raise _Refused(
+            Finding("The function returned text.", "wrong-type", "", "Return the expression itself, without quotes.")
+        )
+    many = isinstance(expected, list)
+    try:
+        answer = [a if isinstance(a, sympy.Expr) else _expression(a) for a in (_items(value) if many else [value])]
+    except Exception:
+        kind = "a list of SymPy expressions" if many else "one SymPy expression"
+        raise _Refused(
+            Finding(f"Expected {kind}; got a `{type(value).__name__}`.", "wrong-type", "", f"`{signature}`")
+        ) from None
+    if many and len(answer) != len(expected):
+        raise _Refused(
+            Finding(f"Expected {len(expected)} expressions; got {len(answer)}.", "wrong-count", "", f"`{signature}`")
+        )
+    return [a.doit() for a in answer]
+
+
+def _items(value: Any) -> list:
+    import sympy
+
+    if isinstance(value, dict):
+        return [value[key] for key in sorted(value)]
+    if isinstance(value, sympy.MatrixBase | np.ndarray):
+        return list(value.flatten() if isinstance(value, np.ndarray) else value)
+    return list(value)
+
+
+def _expression(value: Any):
+    import sympy
+
+    if isinstance(value, str | bool):
+        raise TypeError
+    expression = sympy.sympify(value)
+    if not isinstance(expression, sympy.Expr):
+        raise TypeError
+    return expression
+
+
+def _sequence(value: Any) -> list:
+    return list(value) if isinstance(value, list | tuple) or hasattr(value, "__iter__") else [value]
+
+
+def _close(a, b) -> bool:
+    try:
+        return bool(abs(complex(a) - complex(b)) <= TOLERANCE * max(1.0, abs(complex(b))))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _number(a) -> str:
+    try:
+        return f"{float(a):.6g}"
+    except (TypeError, ValueError):
+        return str(a)

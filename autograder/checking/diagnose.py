@@ -1,0 +1,692 @@
+"""From a wrong answer to its likely cause: a ladder of hypotheses.
+
+A hypothesis counts only if it reproduces the answer in *all* cases that it speaks of. The first
+rung that does so wins; if none does, the worst entry is shown and no cause is named.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autograder.checking.call import call
+from autograder.checking.compare import agrees, cosine, same
+from autograder.checking.score import Finding
+from autograder.checking.structure import WrongStructure, read
+
+if TYPE_CHECKING:
+    from autograder.checking.exercise import Exercise, Record
+
+Wrong = dict[str, dict[str, np.ndarray | None]]
+AXES = {"N": "examples", "D": "features", "M": "outputs", "C": "classes", "H": "hidden units"}
+
+
+def diagnose(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong) -> list[Finding]:
+    """Findings for the outputs that are wrong; ``wrong`` maps output and case to a mask of wrong entries."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):  # the learner's numbers may be inf, nan or huge
+        warnings.simplefilter("ignore")
+        return _climb(exercise, f, records, wrong)
+
+
+def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong) -> list[Finding]:
+    named = _named_mistake(exercise, records)
+    if named is not None:
+        return [named]
+
+    raised = [record for record in records if record.call.error is not None]
+    answered = [record for record in records if record.call.error is None]
+    if raised:
+        return [_raised_in_some_cases(exercise, raised, answered)]
+
+    bad = [name for name in wrong if any(r.case.name in wrong[name] for r in answered)]
+    if (finding := _common_factor(bad, answered)) is not None:
+        return [_with_the_good(finding, wrong)]
+    findings: list[Finding] = []
+    by_cause: dict[str, list[str]] = {}
+    single: dict[str, Finding] = {}
+    for name in bad:
+        single[name] = _one_output(exercise, f, name, answered, wrong[name])
+        by_cause.setdefault(f"{single[name].cause}|{single[name].likely}", []).append(name)
+    for names in by_cause.values():
+        *others, nearest = names  # outputs are listed from the input to the loss; a mistake spreads the other way
+        finding = single[nearest]
+        if others:
+            listing = _listing([f"`{name}`" for name in others])
+            verb = "is" if len(others) == 1 else "are"
+            more = f"The same holds for {listing}." if finding.cause else f"{listing} {verb} wrong as well."
+            finding = replace(finding, what=f"{finding.what} {more}")
+        findings.append(finding)
+    findings[-1] = _with_the_good(findings[-1], wrong)
+    return findings
+
+
+def _with_the_good(finding: Finding, wrong: Wrong) -> Finding:
+    """Add to a finding which outputs are right."""
+    good = [f"`{name}`" for name in wrong if not wrong[name]]
+    if not good:
+        return finding
+    remark = f"{_listing(good)} {'is' if len(good) == 1 else 'are'} right."
+    return replace(finding, next_step=f"{finding.next_step} ({remark})".strip())
+
+
+def _listing(items: list[str]) -> str:
+    return " and ".join(", ".join(items).rsplit(", ", 1))
+
+
+def _raised_in_some_cases(exercise: Exercise, raised: list[Record], answered: list[Record]) -> Finding:
+    where = "the case " + ", ".join(f"“{record.case.name}”" for record in raised[:2])
+    finding = exercise._raised(raised[0], where)
+    alike = {record.case.name for record in answered}
+    if isinstance(raised[0].call.error, ValueError) and alike and all("square" in name for name in alike):
+        return Finding(
+            f"{finding.what} It runs only in {', '.join(f'“{name}”' for name in sorted(alike))}.",
+            "fits-only-square",
+            "a product whose factors fit only where matrices are square: one is not transposed, or they stand in "
+            "the wrong order.",
+            "Write the shape of each factor beside it: (n, k) @ (k, m) gives (n, m).",
+        )
+    listing = ", ".join(f"“{record.case.name}”" for record in answered)
+    return Finding(f"{finding.what} It runs in {listing}.", finding.cause, finding.likely, finding.next_step)
+
+
+def _named_mistake(exercise: Exercise, records: list[Record]) -> Finding | None:
+    """Does a chaff of this exercise give the learner's answer, or fail as it does, in every case?"""
+    for chaff in exercise.chaffs:
+        if all(_gives(exercise, chaff.function, record) for record in records):
+            raised = next((record for record in records if record.call.error is not None), None)
+            if raised is not None:
+                what = exercise._raised(raised, f"the case “{raised.case.name}”").what
+                return Finding(what, chaff.cause, chaff.misconception, chaff.hint)
+            differing = [
+                (record, name)
+                for record in records
+                for name, r in record.expected.items()
+                if not (name in record.answer and same(record.answer[name], r, 1e-7))
+            ]
+            record, name = differing[0]
+            return Finding(_difference(name, record), chaff.cause, chaff.misconception, chaff.hint)
+    return None
+
+
+def _gives(exercise: Exercise, function: Callable, record: Record) -> bool:
+    outcome = call(function, copy.deepcopy(record.case.args))
+    if outcome.error is not None or record.call.error is not None:
+        return outcome.error is not None and record.call.error is not None
+    right = exercise.reference(*copy.deepcopy(record.case.args))
+    try:
+        answer, faults = read(outcome.value, right, exercise.outputs)
+    except WrongStructure:
+        return False
+    if faults.keys() != record.faults.keys() or answer.keys() != record.answer.keys():
+        return False
+    return all(_equal_with_nan(answer[name], a) for name, a in record.answer.items())
+
+
+def _equal_with_nan(a: np.ndarray, b: np.ndarray) -> bool:
+    if a.shape != b.shape or not np.array_equal(np.isnan(a), np.isnan(b)):
+        return False
+    finite = np.isfinite(a) & np.isfinite(b)
+    outside = np.isinf(a) | np.isinf(b)
+    return np.array_equal(a[outside], b[outside]) and same(np.where(finite, a, 0.0), np.where(finite, b, 0.0), 1e-9)
+
+
+def _one_output(exercise: Exercise, f: Callable, name: str, records: list[Record], bad: dict) -> Finding:
+    records = [record for record in records if name in record.expected]
+    faults = [record.faults[name] for record in records if name in record.faults]
+    if faults:
+        return Finding(str(faults[0]), faults[0].cause, next_step=faults[0].next_step)
+    for rung in (_transposed, _wrong_shape, _not_finite, _not_real_numbers, _other_output, _an_input):
+        finding = rung(exercise, name, records)
+        if finding is not None:
+            return finding
+    if any(record.answer[name].shape != record.expected[name].shape for record in records):
+        return _shape_in_some_cases(name, records)
+    wide = [(r, r.answer[name].astype(float), r.expected[name].astype(float)) for r in records]
+    for rung in (_factor, _upstream, _transform, _extra_term, _extra_factor, _per_row, _rounded):
+        finding = rung(exercise, f, name, wide)
+        if finding is not None:
+            return finding
+    return _only_there(exercise, name, records, bad)
+
+
+def _difference(name: str, record: Record) -> str:
+    """The worst entry of an output, with both numbers, or the two shapes."""
+    r = record.expected[name]
+    a = record.answer.get(name)
+    if a is None:
+        return f"In the case “{record.case.name}” `{name}` is missing."
+    if a.shape != r.shape:
+        return f"In the case “{record.case.name}” `{name}` should have shape {r.shape} and has {a.shape}."
+    with np.errstate(all="ignore"):
+        gap = np.where(np.isfinite(a), np.abs(a - r), np.inf)
+    index = np.unravel_index(int(np.argmax(gap)), r.shape)
+    entry = f"[{', '.join(map(str, index))}]" if r.ndim else ""
+    return (
+        f"In the case “{record.case.name}” `{name}{entry}` should be {float(r[index]):.6g} and is "
+        f"{float(a[index]):.6g}."
+    )
+
+
+# Rungs that need no arithmetic: shapes, types, mix-ups.
+
+
+def _transposed(exercise: Exercise, name: str, records: list[Record]) -> Finding | None:
+    if not all(r.answer[name].ndim == r.expected[name].ndim == 2 for r in records):
+        return None
+    if not all(same(r.answer[name].T, r.expected[name], 1e-7) for r in records):
+        return None
+    return Finding(
+        _difference(name, records[0]),
+        "transposed",
+        "this is the transpose of the right answer.",
+        "Write the shapes of the factors side by side: which product has the shape of the thing itself?",
+    )
+
+
+def _wrong_shape(exercise: Exercise, name: str, records: list[Record]) -> Finding | None:
+    record = next((r for r in records if r.answer[name].shape != r.expected[name].shape), None)
+    if record is None or not all(r.answer[name].shape != r.expected[name].shape for r in records if _telling(r, name)):
+        return None
+    a, r = record.answer[name], record.expected[name]
+    what = _difference(name, record)
+    if a.size == r.size and same(a.reshape(r.shape), r, 1e-7):
+        likely = "the numbers are right; an axis of length 1 was kept or added"
+        if a.ndim < r.ndim:
+            likely = "the numbers are right; an axis of length 1 was dropped"
+        return Finding(what, "wrong-shape", likely + ".", "Look for `keepdims`, `reshape` or `None` in an index.")
+    for axis in range(a.ndim):
+        for keep in (False, True):
+            for way, verb in ((np.sum, "summed"), (np.mean, "averaged")):
+                if same(way(a, axis=axis, keepdims=keep), r, 1e-7):
+                    return Finding(
+                        what,
+                        "not-summed" if verb == "summed" else "not-averaged",
+                        f"axis {axis} was not {verb} over.",
+                        f"Each entry of the right `{name}` collects something from every position along that axis. "
+                        "Which operation collects?",
+                    )
+    if a.ndim == 0 and r.ndim:
+        for way, verb in ((np.sum, "summed"), (np.mean, "averaged")):
+            if same(np.asarray(way(r)), a, 1e-7):
+                return Finding(
+                    what,
+                    "reduced-too-far",
+                    f"the whole array was {verb} into one number.",
+                    "A gradient has the shape of what it belongs to. Which axis may be summed here?",
+                )
+    for other, b in record.expected.items():
+        if other != name and same(a, b, 1e-7):
+            return _swapped(name, other)
+    return Finding(
+        what,
+        "wrong-shape",
+        next_step=f"The gradient of a thing has the shape of the thing. Signature: `{exercise.signature}`.",
+    )
+
+
+def _telling(record: Record, name: str) -> bool:
+    """Axes of length 1 hide mistakes of shape."""
+    return 1 not in record.expected[name].shape and 1 not in record.case.sizes.values()
+
+
+def _shape_in_some_cases(name: str, records: list[Record]) -> Finding:
+    bad = [r for r in records if r.answer[name].shape != r.expected[name].shape]
+    fine = [f"“{r.case.name}”" for r in records if r not in bad]
+    return Finding(
+        _difference(name, bad[0]) + f" It has the right shape in {', '.join(fine)}.",
+        "shape-in-some-cases",
+        "an operation that treats axes of length 1, or equal lengths, in another way (`squeeze`, broadcasting).",
+        f"Print the shape of every step for an input like that of “{bad[0].case.name}”.",
+    )
+
+
+def _not_finite(exercise: Exercise, name: str, records: list[Record]) -> Finding | None:
+    bad = [r for r in records if not np.isfinite(r.answer[name]).all()]
+    if not bad:
+        return None
+    where = "every case" if len(bad) == len(records) else "the case " + ", ".join(f"“{r.case.name}”" for r in bad[:3])
+    kinds = "nan" if any(np.isnan(r.answer[name]).any() for r in bad) else "inf"
+    return Finding(
+        f"`{name}` has {kinds} in {where}.",
+        "not-finite",
+        "an exponential that overflows, a division 0/0, or the logarithm of 0.",
+        "`np.exp(710)` is inf, `np.log(0)` is -inf. Which intermediate value gets there first? "
+        "Can the same thing be written so that it stays small?",
+    )
+
+
+def _not_real_numbers(exercise: Exercise, name: str, records: list[Record]) -> Finding | None:
+    kinds = {r.answer[name].dtype.kind for r in records}
+    if kinds <= {"i", "u", "b"} and all(r.expected[name].dtype.kind == "f" for r in records):
+        dtype = records[0].answer[name].dtype
+        return Finding(
+            f"`{name}` has dtype `{dtype}`; expected floating-point numbers.",
+            "integer-dtype",
+            "a comparison or an integer array was returned, or values were stored into an array of integers.",
+            "Where was the array made? `np.zeros_like(y)` takes over the dtype of `y`.",
+        )
+    return None
+
+
+def _swapped(name: str, other: str) -> Finding:
+    return Finding(
+        f"`{name}` is what `{other}` should be.",
+        "outputs-swapped",
+        "results returned in another order, or under another's name.",
+        "Compare the order in your `return` with the signature.",
+    )
+
+
+def _other_output(exercise: Exercise, name: str, records: list[Record]) -> Finding | None:
+    for other in records[0].expected:
+        if other != name and all(
+            other in r.expected and same(r.answer[name], r.expected[other], 1e-7) for r in records
+        ):
+            return _swapped(name, other)
+    return None
+
+
+def _an_input(exercise: Exercise, name: str, records: list[Record]) -> Finding | None:
+    from autograder.checking.exercise import _arrays
+
+    for other in dict(_arrays(records[0].case.args, exercise.parameters)):
+        inputs = [dict(_arrays(r.case.args, exercise.parameters)).get(other) for r in records]
+        if all(b is not None and same(r.answer[name], b, 1e-9) for r, b in zip(records, inputs, strict=True)):
+            return Finding(
+                f"`{name}` is the argument `{other}`, unchanged.",
+                "input-returned",
+                "the step that this function stands for has not been taken.",
+                f"What does the layer do to a small change of its input, before the change reaches `{name}`?",
+            )
+    return None
+
+
+# Rungs with arithmetic. Each takes (record, answer, expected) of every case, of equal shapes.
+
+Wide = list[tuple["Record", np.ndarray, np.ndarray]]
+
+
+def _ratio(a: np.ndarray, r: np.ndarray) -> float | None:
+    """The number c with a = c·r in every entry, if there is one."""
+    norm = float(np.vdot(r, r))
+    if not np.isfinite(a).all() or norm == 0:
+        return None
+    c = float(np.vdot(r, a)) / norm
+    return c if c != 0 and agrees(a / c, r, 1e-7).all() else None
+
+
+def _common_factor(names: list[str], records: list[Record]) -> Finding | None:
+    """One factor that explains all outputs that are wrong, in all cases."""
+    ratios, cases = [], set()
+    for record in records:
+        for name in names:
+            r, a = record.expected.get(name), record.answer.get(name)
+            if r is None or not r.any():
+                continue
+            if a is None or a.shape != r.shape or (c := _ratio(a.astype(float), r)) is None:
+                return None
+            ratios.append((record.case.sizes, c))
+            cases.add(record.case.name)
+    if len(cases) < 3 or (formula := _formula(ratios)) is None:
+        return None
+    cause, text, likely, step = formula
+    verb = "is" if len(names) == 1 else "are"
+    return Finding(
+        f"{_listing([f'`{name}`' for name in names])} {verb} exactly {text} × expected, in all {len(cases)} cases.",
+        cause,
+        likely,
+        step,
+    )
+
+
+def _factor(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
+    ratios = [(record, _ratio(a, r)) for record, a, r in wide if r.any()]
+    if not ratios or any(c is None for _, c in ratios):
+        if all(not a.any() for _, a, _ in wide):
+            return Finding(
+                f"`{name}` is zero everywhere.",
+                "all-zeros",
+                "the array that was prepared for the result was never filled, or everything was multiplied by 0.",
+                "Follow one entry from the upstream gradient to the result: where does it become 0?",
+            )
+        return None
+    if all(r.size == 1 for _, _, r in wide) or len(wide) < 2:
+        return None  # any two numbers are proportional
+    return Finding(
+        f"`{name}` points the right way, and its length is wrong: it is {ratios[0][1]:.4g} × expected in "
+        f"“{ratios[0][0].case.name}” and {ratios[-1][1]:.4g} × in “{ratios[-1][0].case.name}”.",
+        "scaled",
+        "a factor that is the same for all entries is missing or too much.",
+        "Divide your answer by the expected one for two different inputs. What has that value in each?",
+    )
+
+
+def _formula(ratios: list[tuple[dict[str, int], float]]) -> tuple[str, str, str, str] | None:
+    """A formula in the sizes of the axes that gives the ratio of every case: the simplest one."""
+    axes = [axis for axis in ratios[0][0] if all(axis in sizes for sizes, _ in ratios)]
+    powers = [
+        dict(zip(axes, exponents, strict=True)) for exponents in itertools.product((0, 1, -1, 2, -2), repeat=len(axes))
+    ]
+    powers.sort(key=lambda power: sum(map(abs, power.values())))
+    for power in powers:
+        if sum(map(abs, power.values())) > 3:
+            break
+        rest = [c / np.prod([float(sizes[axis]) ** p for axis, p in power.items()]) for sizes, c in ratios]
+        if np.allclose(rest, rest[0], rtol=1e-7):
+            return _factor_in_words(float(rest[0]), {axis: p for axis, p in power.items() if p})
+    return None
+
+
+_NUMBERS = {1.0: "", -1.0: "−", 2.0: "2", -2.0: "−2", 0.5: "½", -0.5: "−½", 4.0: "4", 0.25: "¼"}
+
+
+def _factor_in_words(c: float, power: dict[str, int]) -> tuple[str, str, str, str] | None:
+    number = next((text for value, text in _NUMBERS.items() if abs(c - value) < 1e-6 * abs(value)), None)
+    top = "·".join(axis if p == 1 else f"{axis}²" for axis, p in power.items() if p > 0)
+    under = "·".join(axis if p == -1 else f"{axis}²" for axis, p in power.items() if p < 0)
+    if not power:
+        if number == "−":
+            return (
+                "sign-flipped",
+                "−1",
+                "a difference taken the other way round, or a minus lost: the gradient points downhill instead "
+                "of uphill.",
+                "Nudge one number up by 0.01. Does the loss rise or fall? Compare with the sign of your gradient.",
+            )
+        if abs(abs(c) - 1 / np.log(2)) < 1e-6:
+            return "log-base-2", f"{c:.6g}", "a logarithm to base 2 where nats are asked for.", "Use `np.log`."
+        if abs(abs(c) - 1 / np.log(10)) < 1e-6:
+            return "log-base-10", f"{c:.6g}", "a logarithm to base 10 where nats are asked for.", "Use `np.log`."
+        sign = " and the sign is flipped" if c < 0 else ""
+        return (
+            "constant-factor",
+            (number or f"{c:.6g}").replace("−", "−1") if number == "−" else (number or f"{c:.6g}"),
+            f"a constant factor is missing or too much{sign}.",
+            "Does the loss carry a ½, or a square whose derivative brings a 2? Follow that number through your lines.",
+        )
+    if number is None:
+        return None
+    text = f"{number}{'·' if number not in ('', '−') and top else ''}{top or ('1' if number in ('', '−') else '')}"
+    text += f"/({under})" if "·" in under else f"/{under}" if under else ""
+    meaning = ", ".join(f"{axis} is the number of {AXES[axis]}" for axis in power if axis in AXES)
+    slug = "times-" + "-".join(f"{axis}" + (f"^{p}" if p != 1 else "") for axis, p in power.items())
+    if set(power.values()) == {1}:
+        likely = f"a sum where the definition has a mean ({meaning})"
+    elif set(power.values()) == {-1}:
+        likely = f"a mean where the definition has a sum, or one division too many ({meaning})"
+    else:
+        likely = f"an average over the wrong axis ({meaning})"
+    if number:
+        likely += f"; besides, a factor {number if number != '−' else '−1'}"
+    return slug, text, likely + ".", "Count how often your code divides by a number of entries. How often should it?"
+
+
+def _upstream(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
+    """Double the upstream gradient: a backward pass must double its answer."""
+    if exercise.upstream is None:
+        return None
+    position = exercise.parameters.index(exercise.upstream)
+    responses = []
+    for record, a, _ in wide:
+        args = list(copy.deepcopy(record.case.args))
+        args[position] = args[position] * 2
+        outcome = call(f, tuple(args))
+        if outcome.error is not None:
+            return None
+        try:
+            doubled, _ = read(outcome.value, exercise.reference(*copy.deepcopy(tuple(args))), exercise.outputs)
+        except WrongStructure:
+            return None
+        if name not in doubled or doubled[name].shape != a.shape or not a.any():
+            return None
+        responses.append((a, doubled[name].astype(float)))
+    v = f"`{exercise.upstream}`"
+    if all(same(b, a) for a, b in responses):
+        return Finding(
+            f"`{name}` does not depend on {v}: twice the upstream gradient gives the same answer.",
+            "upstream-forgotten",
+            f"the local derivative alone was returned; it was never combined with {v}.",
+            "By the chain rule the answer is a product. One factor is the local derivative; which is the other?",
+        )
+    if all(same(b, 4 * a) for a, b in responses):
+        return Finding(
+            f"Twice the upstream gradient {v} makes `{name}` four times as large.",
+            "upstream-twice",
+            f"{v} is used twice along one path.",
+            f"Search for {v} in your code: each path to `{name}` may contain it once.",
+        )
+    if all(same(b, 2 * a) for a, b in responses):
+        return None
+    return Finding(
+        f"Twice the upstream gradient {v} does not give twice the `{name}`.",
+        "not-linear-in-upstream",
+        f"a condition or a function is applied to {v} itself, or a term is added that does not contain it.",
+        f"A backward pass is linear: {v} appears once in every term, to the power 1, and decides nothing.",
+    )
+
+
+_TRANSFORMS: list[tuple[str, Callable[[np.ndarray], np.ndarray], str, str]] = [
+    ("absolute-value", np.abs, "its sign was lost: an absolute value was taken.", "Where does a sign disappear?"),
+    ("square-root", lambda r: np.sqrt(np.abs(r)), "a square root was taken.", "Which definition has a root?"),
+    ("squared", np.square, "it was squared once more.", "Count the squares."),
+    ("exponential", np.exp, "an exponential was taken of it.", "Is the logarithm still to be taken, or undone?"),
+    ("logarithm", lambda r: np.log(np.abs(r)), "a logarithm was taken of it.", "Is the logarithm asked for?"),
+    (
+        "upside-down",
+        lambda r: np.flip(r, axis=0) if r.ndim else r,
+        "the first axis runs the other way.",
+        "Look at the order of the rows.",
+    ),
+    (
+        "mirrored",
+        lambda r: np.flip(r, axis=-1) if r.ndim else r,
+        "the last axis runs the other way.",
+        "Look at the order of the columns.",
+    ),
+    ("negative-part-lost", lambda r: np.maximum(r, 0), "negative values were cut off.", "What clips it at 0?"),
+    ("positive-part-lost", lambda r: np.minimum(r, 0), "positive values were cut off.", "What clips it at 0?"),
+    ("only-the-sign", np.sign, "only its sign is left.", "Where did the size go?"),
+]
+
+
+def _transform(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
+    for cause, change, likely, step in _TRANSFORMS:
+        for sign in (1, -1):
+            with np.errstate(all="ignore"):
+                hits = [same(a, sign * np.asarray(change(r)), 1e-7) for _, a, r in wide]
+            if all(hits):
+                likely_signed = likely if sign == 1 else likely.rstrip(".") + ", and the sign is flipped."
+                return Finding(_difference(name, wide[0][0]), cause, likely_signed, step)
+    for cause, way, word in (("summed-and-spread", np.sum, "sum"), ("averaged-and-spread", np.mean, "mean")):
+        for axis in range(wide[0][2].ndim):
+            if all(
+                r.ndim > axis and same(a, np.broadcast_to(way(r, axis=axis, keepdims=True), r.shape), 1e-7)
+                for _, a, r in wide
+            ):
+                return Finding(
+                    _difference(name, wide[0][0]),
+                    cause,
+                    f"all entries along axis {axis} are the {word} of the right ones.",
+                    f"Which line reduces over axis {axis}, and should it?",
+                )
+    return None
+
+
+def _inputs_like(exercise: Exercise, record: Record, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Arguments and outputs of a case that broadcast to a shape."""
+    from autograder.checking.exercise import _arrays
+
+    found = {}
+    for name, b in [*_arrays(record.case.args, exercise.parameters), *record.expected.items()]:
+        if b.dtype.kind == "f":
+            for label, view in ((name, b), (f"{name}.T", b.T)) if b.ndim == 2 else ((name, b),):
+                if view.shape == shape:
+                    found[label] = view.astype(float)
+    return found
+
+
+def _extra_term(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
+    """Is the answer the right one plus a multiple of something that is at hand?"""
+    record, _, r = wide[0]
+    gaps = [a - r for _, a, r in wide]
+    if all(np.ptp(gap) <= 1e-9 * (1 + np.abs(gap).max()) for gap in gaps) and r.size > 1:
+        return Finding(
+            f"Every entry of `{name}` is off by the same amount, {float(gaps[0].flat[0]):.4g} in “{record.case.name}”.",
+            "constant-offset",
+            "a term is added or left out that is the same for all entries.",
+            "Which term of the formula does not depend on the entry?",
+        )
+    if r.size > 1:
+        for other in _inputs_like(exercise, record, r.shape):
+            terms = [_inputs_like(exercise, rec, r.shape).get(other) for rec, _, r in wide]
+            if any(t is None for t in terms):
+                continue
+            ratios = [_ratio(gap, t) for gap, t in zip(gaps, terms, strict=True) if t.any()]
+            if None in ratios or not ratios:
+                continue
+            formula = _formula([(rec.case.sizes, c) for (rec, _, _), c in zip(wide, ratios, strict=False)])
+            if formula is None:
+                continue
+            times = "" if formula[1] == "1" else f"{formula[1]} · "
+            return Finding(
+                f"`{name}` is expected + {times}`{other}`, in all cases.",
+                "extra-term",
+                f"a term with `{other}` is added that does not belong there, or one that should cancel it is missing.",
+                f"Through which path could `{other}` reach `{name}` on its own?",
+            )
+    return None
+
+
+_FUNCTIONS: list[tuple[str, Callable[[np.ndarray], np.ndarray]]] = [
+    ("{}", lambda t: t),
+    ("(1 − {})", lambda t: 1 - t),
+    ("(1 + {})", lambda t: 1 + t),
+    ("{}²", lambda t: t * t),
+    ("(1 − {}²)", lambda t: 1 - t * t),
+    ("{}·(1 − {})", lambda t: t * (1 - t)),
+    ("exp({})", np.exp),
+    ("({} > 0)", lambda t: (t > 0).astype(float)),
+]
+
+
+def _extra_factor(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
+    """Is the answer the right one times, or divided by, a simple function of something at hand?"""
+    for other in _inputs_like(exercise, wide[0][0], wide[0][2].shape):
+        if other == name:
+            continue
+        factors = [_inputs_like(exercise, record, r.shape).get(other) for record, _, r in wide]
+        if any(t is None for t in factors):
+            continue
+        for pattern, function in _FUNCTIONS:
+            text = pattern.replace("{}", other)
+            with np.errstate(all="ignore"):
+                values = [function(t) for t in factors]
+                if all(same(a, r * t, 1e-7) for (_, a, r), t in zip(wide, values, strict=True)):
+                    return Finding(
+                        f"`{name}` is exactly expected × `{text}`, entry by entry.",
+                        "extra-factor",
+                        f"the factor `{text}` is one too many.",
+                        "Write the local derivative on paper and compare it factor by factor.",
+                    )
+                if all(same(a * t, r, 1e-7) for (_, a, r), t in zip(wide, values, strict=True)):
+                    return Finding(
+                        f"`{name}` times `{text}`, entry by entry, would be right.",
+                        "missing-factor",
+                        f"the factor `{text}` is missing.",
+                        "Write the local derivative on paper and compare it factor by factor.",
+                    )
+    return None
+
+
+def _per_row(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
+    """Rows or columns that are right but for a factor, or an offset, of their own."""
+    for axis, word in ((1, "row"), (0, "column")):
+        if not all(r.ndim == 2 for _, _, r in wide):
+            return None
+        slices = [
+            (a_line, r_line)
+            for _, a, r in wide
+            for a_line, r_line in zip(np.moveaxis(a, 1 - axis, 0), np.moveaxis(r, 1 - axis, 0), strict=True)
+            if r_line.any() and r_line.size > 1
+        ]
+        if slices and all(_ratio(a_line, r_line) is not None for a_line, r_line in slices):
+            return Finding(
+                _difference(name, wide[0][0]),
+                f"scaled-by-{word}",
+                f"each {word} is right but for a factor of its own.",
+                f"What is divided by, or multiplied with, along a {word}: a sum or mean over the wrong axis?",
+            )
+        if slices and all(np.ptp(a_line - r_line) < 1e-9 * (1 + np.abs(a_line).max()) for a_line, r_line in slices):
+            return Finding(
+                _difference(name, wide[0][0]),
+                f"offset-by-{word}",
+                f"each {word} is right but for an amount of its own that is added to all its entries.",
+                f"Which sum over a {word} is subtracted, and over which axis does yours run?",
+            )
+    return None
+
+
+def _rounded(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
+    with np.errstate(all="ignore"):
+        if all(agrees(a, r, 1e-3).all() for _, a, r in wide):
+            worst = max(float(np.max(np.abs(a - r))) for _, a, r in wide)
+            return Finding(
+                f"`{name}` is right to a few digits only: the largest difference is {worst:.1e}, and an exact "
+                "formula differs by about 1e-16.",
+                "approximate",
+                "a numerical derivative, a small constant added for safety (such as `+ 1e-8`), or lower precision.",
+                "Is there an exact formula? Is there a constant in your code that the derivation does not have?",
+            )
+    return None
+
+
+def _only_there(exercise: Exercise, name: str, records: list[Record], bad: dict) -> Finding:
+    """No hypothesis holds: say where it is wrong and where it is right."""
+    wrong = [r for r in records if r.case.name in bad]
+    right = [r for r in records if r.case.name not in bad]
+    worst = wrong[0]
+    a, r = worst.answer[name].astype(float), worst.expected[name].astype(float)
+    what = _difference(name, worst)
+    if right and len(right) >= len(wrong):
+        listing = ", ".join(f"“{record.case.name}”" for record in wrong)
+        return Finding(
+            f"{what} It is wrong only in {listing}; the other {len(right)} cases are right.",
+            "special-case",
+            f"something holds in general but not where “{wrong[0].case.name}” says.",
+            "What is special about that case, and which line of yours relies on its not being so?",
+        )
+    if {r.case.name for r in right} == {r.case.name for r in records if r.case.sizes.get("N") == 1} and right:
+        return Finding(
+            f"{what} For a single example (N = 1) it is right.",
+            "examples-mixed",
+            "examples of a batch get mixed up: a sum, mean or maximum over the wrong axis, or an index that picks "
+            "from all rows.",
+            "Follow the first row of the batch through your code. Where do numbers of other rows reach it?",
+        )
+    if right:
+        what += f" It is right in {', '.join(f'“{record.case.name}”' for record in right)}."
+    mask = bad[worst.case.name]
+    if r.size > 1:
+        what += f" {int(mask.sum())} of {mask.size} entries differ{_pattern(mask)};"
+        what += f" the cosine between your gradient and the right one is {cosine(a, r):.3f}."
+    return Finding(
+        what,
+        None,
+        next_step="Compute that one entry by hand, from the smallest case, and compare the lines one by one.",
+    )
+
+
+def _pattern(mask: np.ndarray) -> str:
+    if mask.ndim == 2 and not mask.all():
+        rows, columns = mask.any(axis=1), mask.any(axis=0)
+        if rows.sum() == 1 and len(rows) > 1:
+            return f", all in row {int(np.argmax(rows))}"
+        if columns.sum() == 1 and len(columns) > 1:
+            return f", all in column {int(np.argmax(columns))}"
+    return ""

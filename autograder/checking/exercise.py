@@ -1,0 +1,341 @@
+"""What an exercise is, and how an answer to it is judged: contract first, then values, then the diagnosis."""
+
+import copy
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from autograder.checking.call import SECONDS_PER_CALL, Call, TimeLimit, call
+from autograder.checking.compare import agrees, same
+from autograder.checking.score import Finding, Score
+from autograder.checking.structure import Flat, WrongStructure, flatten, read
+
+
+@dataclass(frozen=True)
+class Case:
+    """One set of inputs.
+
+    Attributes
+    ----------
+    name : what is special about it, such as ``"N = 1"``.
+    args : arguments of the function.
+    sizes : lengths of the axes by name, such as ``{"N": 7, "D": 5}``; distinct primes, so that a
+        factor tells which axis it came from.
+    group : cases of one group earn points together.
+    """
+
+    name: str
+    args: tuple
+    sizes: dict[str, int] = field(default_factory=dict)
+    group: str = "values"
+
+
+@dataclass(frozen=True)
+class Chaff:
+    """A wrong answer as learners give it: its slug, the misconception in a sentence, and a hint."""
+
+    function: Callable
+    cause: str
+    misconception: str
+    hint: str
+
+
+@dataclass
+class Record:
+    """One case, what was expected of it, and what the learner's function answered."""
+
+    case: Case
+    expected: Flat
+    answer: Flat = field(default_factory=dict)
+    faults: dict[str, WrongStructure] = field(default_factory=dict)
+    call: Call = field(default_factory=Call)
+    changed: list[str] = field(default_factory=list)  # arguments that the call changed
+    shared: list[tuple[str, str]] = field(default_factory=list)  # results that share memory, and with what
+
+
+@dataclass
+class Exercise:
+    """An exercise: its contract, its cases, its reference, and the answers that its tests are made of.
+
+    Parameters
+    ----------
+    name, chapter, points : as in the notebook.
+    signature : of the function to write, such as ``"linear_backward(dZ, X, W)"``.
+    outputs : names of the results, in order.
+    reference : a correct implementation.
+    make_cases : draws the cases from a random generator.
+    upstream : the argument in which the answer must be linear, if there is one.
+    oracle : for exercises with more than one right answer: given the learner's answer and the
+        arguments, the right answer that is nearest. Takes the place of ``reference`` in the verdict.
+    properties : further demands, each a function of the learner's function that gives a Finding or None.
+    may_alias : True if the result may share memory with an argument.
+    """
+
+    name: str
+    chapter: str
+    points: float
+    signature: str
+    outputs: tuple[str, ...]
+    reference: Callable
+    make_cases: Callable[[np.random.Generator], list[Case]]
+    upstream: str | None = None
+    oracle: Callable[..., Any] | None = None
+    properties: tuple[Callable[[Callable, int], Finding | None], ...] = ()
+    may_alias: bool = False
+    wheats: list[Callable] = field(default_factory=list)
+    chaffs: list[Chaff] = field(default_factory=list)
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        inside = self.signature[self.signature.index("(") + 1 : self.signature.rindex(")")]
+        return tuple(part.strip() for part in inside.split(","))
+
+    def wheat(self, function: Callable) -> Callable:
+        """Register a correct answer in unusual style."""
+        self.wheats.append(function)
+        return function
+
+    def chaff(self, cause: str, misconception: str, hint: str) -> Callable:
+        """Register a wrong answer; the order of registration is the order of plausibility."""
+
+        def register(function: Callable) -> Callable:
+            self.chaffs.append(Chaff(function, cause, misconception, hint))
+            return function
+
+        return register
+
+    def check(self, f: Callable, seed: int) -> Score:
+        """Judge a learner's function. Raises nothing that ``f`` does."""
+        from autograder.checking.diagnose import diagnose
+
+        replay = f"check({getattr(f, '__name__', self.name)}, seed={seed})"
+        cases = self.make_cases(np.random.default_rng(seed))
+        records = self._run(f, cases)
+        stop = self._stopped(records, len(cases))
+        if stop is not None:
+            return self._score(0.0, seed, [stop], replay, "")
+
+        wrong = self._wrong(records)
+        conduct = [] if self._all_wrong(records, wrong) else self._conduct(f, records, seed)
+        findings = diagnose(self, f, records, wrong) if any(wrong.values()) else []
+        findings += conduct + _notes(records)
+        points = self._points(records, wrong, conduct)
+        summary = f"{len(records)} cases, seed {seed}: " + ", ".join(record.case.name for record in records) + "."
+        return self._score(points, seed, findings, replay, summary)
+
+    def _run(self, f: Callable, cases: list[Case]) -> list[Record]:
+        records = []
+        for case in cases:
+            record = Record(case, {})
+            records.append(record)
+            args = copy.deepcopy(case.args)
+            record.call = call(f, args)
+            record.expected = flatten(self._right(record.call.value, case), self.outputs)
+            if record.call.error is not None:
+                if isinstance(record.call.error, TimeLimit | NotImplementedError):
+                    break
+                continue
+            try:
+                record.answer, record.faults = read(record.call.value, self._right(None, case), self.outputs)
+            except WrongStructure as fault:
+                record.faults = dict.fromkeys(record.expected, fault)
+            self._watch(record, args)
+        return records
+
+    def _right(self, answer: Any, case: Case) -> Any:
+        args = copy.deepcopy(case.args)
+        if self.oracle is None or answer is None:
+            return self.reference(*args)
+        return self.oracle(answer, *args)
+
+    def _watch(self, record: Record, args: tuple) -> None:
+        """Note on the record what the call did to its arguments."""
+        before = dict(_arrays(record.case.args, self.parameters))
+        after = dict(_arrays(args, self.parameters))
+        record.changed = [
+            name
+            for name in before | after
+            if name not in before or name not in after or not _identical(before[name], after[name])
+        ]
+        if not self.may_alias:
+            for name, a in record.answer.items():
+                record.shared += [(name, other) for other, b in after.items() if np.shares_memory(a, b)]
+                record.shared += [
+                    (name, other) for other, b in record.answer.items() if other > name and np.shares_memory(a, b)
+                ]
+
+    def _stopped(self, records: list[Record], expected: int) -> Finding | None:
+        """A finding that ends the check: not written, endless, or failing in the same way in every case."""
+        error = records[-1].call.error
+        if isinstance(error, NotImplementedError):
+            return Finding(
+                "Not written yet.",
+                cause="not-written",
+                next_step=f"Replace `raise NotImplementedError` in `{self.name}` by your code, run that cell, "
+                "then this one.",
+            )
+        if isinstance(error, TimeLimit):
+            return Finding(
+                f"In the case “{records[-1].case.name}” your function was still running after "
+                f"{SECONDS_PER_CALL:g} seconds, at {records[-1].call.where or 'a place in a library'}.",
+                cause="endless",
+                likely="a loop whose condition never becomes false.",
+                next_step="Print the loop's variable in the first ten rounds. Does it move towards the end?",
+            )
+        errors = {type(record.call.error).__name__ for record in records}
+        if all(record.call.error is not None for record in records) and len(errors) == 1:
+            return self._raised(records[0], "every case")
+        if all(record.faults and not record.answer for record in records):
+            fault = next(iter(records[0].faults.values()))
+            return Finding(f"{fault}", cause=fault.cause, next_step=fault.next_step or f"`{self.signature}`")
+        return None
+
+    def _raised(self, record: Record, where: str) -> Finding:
+        error = record.call.error
+        text = str(error).strip().splitlines()
+        what = f"In {where} your function raised `{type(error).__name__}{': ' + text[0] if text else ''}`"
+        what += f" at {record.call.where}." if record.call.where else "."
+        shapes = ", ".join(f"`{name}` {a.shape}" for name, a in _arrays(record.case.args, self.parameters))
+        if isinstance(error, TypeError) and "argument" in what and not record.call.where:
+            return Finding(what, "wrong-signature", next_step=f"Its signature must be `{self.signature}`.")
+        if isinstance(error, RecursionError):
+            return Finding(what, "recursion", "the function calls itself without end.", "What ends the recursion?")
+        if isinstance(error, NameError):
+            known = difflib.get_close_matches(getattr(error, "name", "") or "", self.parameters, 1)
+            hint = f"Did you mean `{known[0]}`?" if known else "Is that name defined inside the function, or imported?"
+            return Finding(what, "name-error", next_step=hint)
+        step = f"The shapes there were: {shapes}." if shapes else "Call the function yourself on a small input."
+        return Finding(what, "raised", next_step=step)
+
+    def _wrong(self, records: list[Record]) -> dict[str, dict[str, np.ndarray | None]]:
+        """For every output the cases, by name, in which it is wrong: a mask of its entries, None if no array."""
+        wrong: dict[str, dict[str, np.ndarray | None]] = {}
+        for record in records:
+            for name, r in record.expected.items():
+                bad = wrong.setdefault(name, {})
+                a = record.answer.get(name)
+                if a is None or a.shape != r.shape:
+                    bad[record.case.name] = None
+                elif not (good := agrees(a, r)).all():
+                    bad[record.case.name] = ~good
+        return wrong
+
+    def _all_wrong(self, records: list[Record], wrong: dict) -> bool:
+        return all(self._share(records, wrong, name, group) == 0 for name in wrong for group in self._groups(records))
+
+    @staticmethod
+    def _groups(records: list[Record]) -> list[str]:
+        return list(dict.fromkeys(record.case.group for record in records))
+
+    @staticmethod
+    def _share(records: list[Record], wrong: dict, name: str, group: str) -> float:
+        cases = [r.case.name for r in records if r.case.group == group and name in r.expected]
+        return 1.0 if cases and not any(case in wrong[name] for case in cases) else 0.0
+
+    def _points(self, records: list[Record], wrong: dict, conduct: list[Finding]) -> float:
+        """Each output, in each group of cases, earns its share of 80 %; good conduct the other 20 %."""
+        if not any(wrong.values()) and not conduct:
+            return float(self.points)
+        parts = [self._share(records, wrong, name, group) for name in wrong for group in self._groups(records)]
+        earned = float(np.mean(parts))
+        if earned == 0:
+            return 0.0
+        return round(self.points * (0.8 * earned + (0.0 if conduct else 0.2)), 2)
+
+    def _conduct(self, f: Callable, records: list[Record], seed: int) -> list[Finding]:
+        """Faults that right values can hide: changed arguments, shared memory, memory of earlier calls."""
+        findings = []
+        changed = sorted({name for record in records for name in record.changed})
+        if changed:
+            names = ", ".join(f"`{name}`" for name in changed)
+            findings.append(
+                Finding(
+                    f"Your function changed its argument {names}.",
+                    cause="argument-changed",
+                    likely="an operation in place (`-=`, `*=`, `a[...] = …`) on an array that belongs to the caller.",
+                    next_step=f"Copy first (`{changed[0].split('[')[0]}.copy()`), or write the operation without `=` "
+                    "in its operator.",
+                )
+            )
+        shared = next((pair for record in records for pair in record.shared), None)
+        if shared and not changed:
+            findings.append(
+                Finding(
+                    f"The result `{shared[0]}` shares its memory with `{shared[1]}`: a later change to one changes "
+                    "the other.",
+                    cause="shared-memory",
+                    likely="an array, or a view of it, was returned instead of a new array.",
+                    next_step="Return a copy of it.",
+                )
+            )
+        if not findings:
+            findings += [finding for test in self.properties if (finding := test(f, seed)) is not None]
+        if not findings and (again := self._again(f, records[0])) is not None:
+            findings.append(again)
+        return findings
+
+    def _again(self, f: Callable, record: Record) -> Finding | None:
+        """The first case once more, after all the others: the answer must be what it was."""
+        if record.call.error is not None or not record.answer:
+            return None
+        second = call(f, copy.deepcopy(record.case.args))
+        try:
+            answer, _ = read(second.value, self._right(None, record.case), self.outputs)
+        except WrongStructure:
+            answer = {}
+        if all(same(answer.get(name), a, 1e-12) for name, a in record.answer.items()):
+            return None
+        return Finding(
+            "The same arguments gave another answer when your function was called again.",
+            cause="remembers",
+            likely="something survives from one call to the next (a global variable, a mutable default argument, "
+            "an accumulator), or a random number is drawn.",
+            next_step="Which variables of your function were not created inside it?",
+        )
+
+    def _score(self, points: float, seed: int, findings: list[Finding], replay: str, summary: str) -> Score:
+        findings = [replace(finding, replay=replay) for finding in findings]
+        return Score(self.name, points, float(self.points), seed, summary, findings)
+
+
+def _notes(records: list[Record]) -> list[Finding]:
+    """Remarks that cost no points: the function printed or warned."""
+    printed = next((record.call.printed for record in records if record.call.printed), "")
+    notes = []
+    if printed:
+        notes.append(Finding(f"Your function printed: `{printed.splitlines()[0][:60]}` …", "prints", note=True))
+    warned = next((record for record in records if record.call.warnings), None)
+    if warned is not None:
+        notes.append(
+            Finding(
+                f"In the case “{warned.case.name}” NumPy warned: `{warned.call.warnings[0][:90]}`", "warns", note=True
+            )
+        )
+    return notes
+
+
+def _arrays(args: Any, names: tuple[str, ...]) -> list[tuple[str, np.ndarray]]:
+    """All arrays among the arguments, with names such as ``X``, ``params['W1']``, ``params[0][1]``."""
+    found: list[tuple[str, np.ndarray]] = []
+
+    def walk(name: str, value: Any) -> None:
+        if isinstance(value, np.ndarray):
+            found.append((name, value))
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                walk(f"{name}[{key!r}]", item)
+        elif isinstance(value, tuple | list):
+            for i, item in enumerate(value):
+                walk(f"{name}[{i}]", item)
+
+    for name, value in zip(names, args, strict=False):
+        walk(name, value)
+    return found
+
+
+def _identical(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()

@@ -1,0 +1,110 @@
+"""What a check answers: a :class:`Score` with its findings, as a card for people and a number for nbgrader."""
+
+import re
+from dataclasses import dataclass, field
+from html import escape
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check found.
+
+    Attributes
+    ----------
+    what : what differs: which output, which entry, both numbers.
+    cause : a short slug such as ``"sign-flipped"``, or None when nothing reproduces the answer.
+    likely : the cause in words, or an empty string.
+    next_step : one thing to look at or try next.
+    replay : the line that repeats this very run.
+    note : True for a remark that costs no points.
+    """
+
+    what: str
+    cause: str | None = None
+    likely: str = ""
+    next_step: str = ""
+    replay: str = ""
+    note: bool = False
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.likely:
+            lines.append(f"Consistent with: {self.likely}")
+        if self.next_step:
+            lines.append(f"Next: {self.next_step}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Score:
+    """The result of a check. Its ``repr`` is the bare points, which is what nbgrader records."""
+
+    exercise: str
+    points: float
+    out_of: float
+    seed: int
+    summary: str
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        return self.points == self.out_of and all(finding.note for finding in self.findings)
+
+    @property
+    def written(self) -> bool:
+        """False for an exercise that still is the stub."""
+        return not any(finding.cause == "not-written" for finding in self.findings)
+
+    @property
+    def _verdict(self) -> tuple[str, str, str]:
+        if self.passed:
+            return "✓", "right", "#009e73"
+        if not self.written:
+            return "○", "not written yet", "#808080"
+        return "✗", "partly right" if self.points else "not right yet", "#d55e00"
+
+    def __repr__(self) -> str:
+        return repr(float(self.points))
+
+    def __str__(self) -> str:
+        mark, verdict, _ = self._verdict
+        head = f"{mark} {self.exercise}: {verdict}, {self.points:g} of {self.out_of:g} points"
+        blocks = [head, *(str(finding) for finding in self.findings)]
+        if self.summary:
+            blocks.append(self.summary)
+        replay = next((f.replay for f in self.findings if f.replay), "")
+        if replay and not self.passed:
+            blocks.append(f"Replay: {replay}")
+        return "\n\n".join(blocks)
+
+    def _repr_html_(self) -> str:
+        mark, verdict, colour = self._verdict
+        title = f"{self.exercise}: {verdict}, {self.points:g} of {self.out_of:g} points"
+        replay = next((f.replay for f in self.findings if f.replay), "")
+        body = "".join(_finding_html(finding) for finding in self.findings)
+        foot = escape(self.summary)
+        if replay and not self.passed:
+            foot += f" Replay: <code>{escape(replay)}</code>"
+        return (
+            f'<section aria-label="Check of {escape(title)}" style="border-left: 5px solid {colour}; '
+            "background: rgba(128, 128, 128, 0.1); color: inherit; padding: 0.6em 1em; margin: 0.4em 0; "
+            'border-radius: 4px; line-height: 1.5; max-width: 46em; overflow-wrap: anywhere">'
+            f'<p style="margin: 0; font-weight: bold"><span aria-hidden="true">{mark}</span> '
+            f"<code>{escape(self.exercise)}</code>: {verdict}, {self.points:g} of {self.out_of:g} points</p>"
+            f"{body}"
+            f'<p style="margin: 0.6em 0 0; font-size: 0.85em">{foot}</p></section>'
+        )
+
+
+def _finding_html(finding: Finding) -> str:
+    rows = [f'<p style="margin: 0.6em 0 0">{_inline(finding.what)}</p>']
+    for label, text in (("Consistent with", finding.likely), ("Next", finding.next_step)):
+        if text:
+            rows.append(f'<p style="margin: 0.2em 0 0"><b>{label}:</b> {_inline(text)}</p>')
+    return "".join(rows)
+
+
+def _inline(text: str) -> str:
+    """Escape text; turn `code` into code and new lines into breaks."""
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
+    return text.replace("\n", "<br>")

@@ -1,0 +1,126 @@
+"""From what a function returned to a flat table of named arrays, and what is wrong with it if it can't be."""
+
+from typing import Any
+
+import numpy as np
+
+Flat = dict[str, np.ndarray]
+
+
+class WrongStructure(Exception):
+    """The answer hasn't the expected structure. ``cause`` is a slug, the message is for the learner."""
+
+    def __init__(self, cause: str, message: str, next_step: str = ""):
+        super().__init__(message)
+        self.cause, self.next_step = cause, next_step
+
+
+def flatten(reference: Any, names: tuple[str, ...]) -> Flat:
+    """Name the arrays of a reference answer: one array, a tuple, a dict, or a list of pairs."""
+    if isinstance(reference, dict):
+        return {key: np.asarray(value) for key, value in reference.items()}
+    if isinstance(reference, list):
+        return {
+            f"{name}[{i}]": np.asarray(value)
+            for i, pair in enumerate(reference)
+            for name, value in zip(names, pair, strict=True)
+        }
+    if isinstance(reference, tuple):
+        return {name: np.asarray(value) for name, value in zip(names, reference, strict=True)}
+    return {names[0]: np.asarray(reference)}
+
+
+def read(answer: Any, reference: Any, names: tuple[str, ...]) -> tuple[Flat, dict[str, WrongStructure]]:
+    """Read an answer in the structure of the reference.
+
+    Returns
+    -------
+    The arrays that could be read, and for the others, by name, what is wrong with them.
+
+    Raises
+    ------
+    WrongStructure
+        if the answer as a whole has another structure.
+    """
+    raw = _unpack(answer, reference, names)
+    flat: Flat = {}
+    faults: dict[str, WrongStructure] = {}
+    for name, value in raw.items():
+        try:
+            flat[name] = _array(name, value)
+        except WrongStructure as fault:
+            faults[name] = fault
+    return flat, faults
+
+
+def _unpack(answer: Any, reference: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    if answer is None:
+        raise WrongStructure("returned-none", "The function returned `None`.", "Is there a `return` on every path?")
+    if isinstance(reference, dict):
+        keys = ", ".join(f"`{key}`" for key in reference)
+        if not isinstance(answer, dict):
+            raise WrongStructure("wrong-type", f"Expected a dict with the keys {keys}; got {_kind(answer)}.")
+        missing = [key for key in reference if key not in answer]
+        extra = [str(key) for key in answer if key not in reference]
+        if extra:
+            raise WrongStructure(
+                "wrong-keys",
+                f"Expected exactly the keys {keys}; got {', '.join(map(repr, answer))}.",
+                "Use the same keys as `params`: the gradient of `W1` goes under `W1`.",
+            )
+        return {key: answer.get(key, _MISSING) for key in reference} if missing else dict(answer)
+    if isinstance(reference, list):
+        _expect_sequence(answer, len(reference), f"a list of {len(reference)} pairs ({', '.join(names)})")
+        for i, pair in enumerate(answer):
+            _expect_sequence(pair, len(names), f"a pair ({', '.join(names)}) as entry {i} of the list")
+        return {f"{name}[{i}]": value for i, pair in enumerate(answer) for name, value in zip(names, pair, strict=True)}
+    if isinstance(reference, tuple):
+        _expect_sequence(answer, len(reference), f"{len(reference)} results ({', '.join(names)})")
+        return dict(zip(names, answer, strict=True))
+    if isinstance(answer, tuple):
+        raise WrongStructure("wrong-type", f"Expected `{names[0]}` alone; got {_kind(answer)}.")
+    return {names[0]: answer}
+
+
+_MISSING = object()
+
+
+def _expect_sequence(value: Any, length: int, expected: str) -> None:
+    if not isinstance(value, tuple | list):
+        raise WrongStructure("wrong-type", f"Expected {expected}; got {_kind(value)}.")
+    if len(value) != length:
+        raise WrongStructure("wrong-count", f"Expected {expected}; got {len(value)} of them.")
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    if value is _MISSING:
+        raise WrongStructure("missing-output", f"`{name}` is missing from the answer.")
+    if value is None:
+        raise WrongStructure("returned-none", f"`{name}` is `None`.", "Was it computed, and is it returned?")
+    if isinstance(value, str | bytes) or callable(value):
+        raise WrongStructure("wrong-type", f"`{name}`: expected numbers, got {_kind(value)}.")
+    try:
+        a = np.asarray(value)
+    except Exception:
+        raise WrongStructure("wrong-type", f"`{name}`: expected an array, got {_kind(value)}.") from None
+    if isinstance(value, np.matrix):
+        raise WrongStructure(
+            "wrong-type", f"`{name}` is an `np.matrix`.", "Return an `np.ndarray`; `np.matrix` keeps everything 2-D."
+        )
+    if a.dtype.kind == "c":
+        raise WrongStructure("complex", f"`{name}` is complex.", "Return its real part, if the rest is rounding.")
+    if a.dtype.kind not in "fiub":
+        raise WrongStructure(
+            "wrong-type", f"`{name}`: expected an array of numbers, got {_kind(value)} of dtype `{a.dtype}`."
+        )
+    if a.dtype.kind == "f" and a.dtype.itemsize > 8:
+        a = a.astype(np.float64)
+    return a
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a `{type(value).__name__}`"

@@ -1,0 +1,1057 @@
+"""Chapter 2: softmax, cross-entropy from logits, and their gradients."""
+
+import backprop
+import numpy as np
+
+from autograder.checking.derivation import Derivation
+from autograder.checking.draw import labels, normal, rows_that_sum_to_1
+from autograder.checking.exercise import Case, Exercise
+
+CHAPTER = "02-cross-entropy"
+LARGE = "large logits"
+
+
+def _large(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Logits of ±1e4 among ordinary ones."""
+    Z = normal(rng, *shape)
+    Z.flat[:: max(1, Z.size // 5)] = 1e4
+    Z.flat[1 :: max(1, Z.size // 4)] = -1e4
+    return Z
+
+
+def _softmax_slow(Z: np.ndarray) -> np.ndarray:
+    """Without the shift: overflows at large logits."""
+    with np.errstate(all="ignore"):
+        E = np.exp(Z)
+        return E / E.sum(axis=1, keepdims=True)
+
+
+def _onehot(y: np.ndarray, C: int) -> np.ndarray:
+    return np.eye(C)[y]
+
+
+# log_softmax
+
+
+def _logit_cases(rng: np.random.Generator) -> list[Case]:
+    return [
+        Case("7 × 5", (2 * normal(rng, 7, 5),), {"N": 7, "C": 5}),
+        Case("3 × 11", (2 * normal(rng, 3, 11),), {"N": 3, "C": 11}),
+        Case("N = 1", (normal(rng, 1, 3),), {"N": 1, "C": 3}),
+        Case("square", (normal(rng, 5, 5),), {"N": 5, "C": 5}),
+        Case("rows of very different height", (normal(rng, 5, 3) + np.arange(5)[:, None] * 30,), {"N": 5, "C": 3}),
+        Case(LARGE, (_large(rng, 7, 3),), {"N": 7, "C": 3}, group="stability"),
+        Case("all logits at −1e4", (normal(rng, 2, 3) - 1e4,), {"N": 2, "C": 3}, group="stability"),
+    ]
+
+
+log_softmax = Exercise(
+    "log_softmax", CHAPTER, 4, "log_softmax(Z)", ("L",), reference=backprop.log_softmax, make_cases=_logit_cases
+)
+
+
+@log_softmax.wheat
+def row_by_row(Z):
+    rows = []
+    for z in Z:
+        z = z - max(z)
+        rows.append(z - np.log(sum(np.exp(z))))
+    return np.array(rows)
+
+
+@log_softmax.wheat
+def by_logaddexp(Z):
+    return Z - np.logaddexp.reduce(Z, axis=1)[:, None]
+
+
+@log_softmax.wheat
+def by_scipy(Z):
+    from scipy.special import log_softmax
+
+    return log_softmax(Z, axis=1)
+
+
+@log_softmax.wheat
+def transposed_and_back(Z):
+    S = Z.T - Z.T.max(axis=0)
+    return (S - np.log(np.exp(S).sum(axis=0))).T
+
+
+@log_softmax.chaff(
+    "no-shift",
+    "the exponentials are taken without shifting by the maximum first: `exp(1e4)` is inf.",
+    "Subtracting one number from all logits of a row changes nothing in the result. Which number keeps `exp` small?",
+)
+def _(Z):
+    with np.errstate(all="ignore"):
+        return Z - np.log(np.exp(Z).sum(axis=1, keepdims=True))
+
+
+@log_softmax.chaff(
+    "log-of-zero",
+    "the shift is there, and then the logarithm is taken of probabilities that have underflowed to 0.",
+    "log(exp(a)/s) can be written without ever forming exp(a)/s. How?",
+)
+def _(Z):
+    E = np.exp(Z - Z.max(axis=1, keepdims=True))
+    with np.errstate(all="ignore"):
+        return np.log(E / E.sum(axis=1, keepdims=True))
+
+
+@log_softmax.chaff(
+    "epsilon-in-log",
+    "a small constant inside the logarithm hides log(0) and falsifies small probabilities.",
+    "log(exp(a)/s) can be written without ever forming exp(a)/s; then no constant is needed.",
+)
+def _(Z):
+    E = np.exp(Z - Z.max(axis=1, keepdims=True))
+    return np.log(E / E.sum(axis=1, keepdims=True) + 1e-8)
+
+
+@log_softmax.chaff(
+    "wrong-axis",
+    "the sum runs over the batch, not over the classes of each example.",
+    "The probabilities of *one example* add up to 1. Along which axis do its classes lie?",
+)
+def _(Z):
+    S = Z - Z.max(axis=0)
+    return S - np.log(np.exp(S).sum(axis=0))
+
+
+@log_softmax.chaff(
+    "summed-over-everything",
+    "one sum over the whole array normalises all rows together.",
+    "`np.sum` without an axis sums everything. Which axis is meant?",
+)
+def _(Z):
+    S = Z - Z.max()
+    with np.errstate(all="ignore"):
+        return S - np.log(np.exp(S).sum())
+
+
+@log_softmax.chaff(
+    "no-log", "these are the probabilities, not their logarithms.", "Can a log-probability be positive? Is yours?"
+)
+def _(Z):
+    return backprop.softmax(Z)
+
+
+@log_softmax.chaff(
+    "shift-not-cancelled",
+    "the maximum was subtracted inside the sum only; what is subtracted must be added back, or taken from Z too.",
+    "Write the shift m on both sides: z − log Σ exp(z) = (z − m) − log Σ exp(z − m).",
+)
+def _(Z):
+    m = Z.max(axis=1, keepdims=True)
+    return Z - np.log(np.exp(Z - m).sum(axis=1, keepdims=True))
+
+
+@log_softmax.chaff(
+    "global-shift",
+    "one maximum was taken for the whole array: rows far below it underflow.",
+    "Each row needs its own maximum.",
+)
+def _(Z):
+    S = Z - Z.max()
+    with np.errstate(all="ignore"):
+        return S - np.log(np.exp(S).sum(axis=1, keepdims=True))
+
+
+# softmax_jacobian
+
+
+def _probability_cases(rng: np.random.Generator) -> list[Case]:
+    def case(C: int) -> Case:
+        return Case(f"{C} classes", (rows_that_sum_to_1(rng, 1, C)[0],), {"C": C})
+
+    certain = np.zeros(5)
+    certain[2] = 1.0
+    return [
+        case(3),
+        case(5),
+        case(7),
+        case(2),
+        Case("all classes equally likely", (np.full(5, 0.2),), {"C": 5}),
+        Case("one class certain", (certain,), {"C": 5}),
+    ]
+
+
+softmax_jacobian = Exercise(
+    "softmax_jacobian",
+    CHAPTER,
+    4,
+    "softmax_jacobian(p)",
+    ("J",),
+    reference=backprop.softmax_jacobian,
+    make_cases=_probability_cases,
+)
+
+
+@softmax_jacobian.wheat
+def by_two_loops(p):
+    C = len(p)
+    J = np.zeros((C, C))
+    for j in range(C):
+        for k in range(C):
+            J[j, k] = p[j] * ((j == k) - p[k])
+    return J
+
+
+@softmax_jacobian.wheat
+def by_identity(p):
+    return p[:, None] * (np.eye(p.size) - p)
+
+
+@softmax_jacobian.wheat
+def by_fill_diagonal(p):
+    J = -np.outer(p, p)
+    J[np.diag_indices(len(p))] += p
+    return J.T
+
+
+@softmax_jacobian.wheat
+def as_a_list_of_lists(p):
+    return [[pj * (1 - pj) if j == k else -pj * pk for k, pk in enumerate(p)] for j, pj in enumerate(p)]
+
+
+@softmax_jacobian.chaff(
+    "diagonal-only",
+    "only ∂p_j/∂z_j is there. Raising one logit also lowers all the *other* probabilities: they share a sum.",
+    "The columns of the Jacobian sum to 0, since the probabilities keep summing to 1. Do yours?",
+)
+def _(p):
+    return np.diag(p * (1 - p))
+
+
+@softmax_jacobian.chaff(
+    "diagonal-as-a-vector",
+    "the derivative of each probability in its own logit was returned, as a vector.",
+    "There are C outputs and C inputs: C·C derivatives.",
+)
+def _(p):
+    return p * (1 - p)
+
+
+@softmax_jacobian.chaff(
+    "sign-flipped",
+    "all signs are the wrong way round: raising a logit raises its own probability.",
+    "Should the diagonal be positive or negative?",
+)
+def _(p):
+    return np.outer(p, p) - np.diag(p)
+
+
+@softmax_jacobian.chaff(
+    "off-diagonal-sign",
+    "the entries off the diagonal have the wrong sign: raising z_k *lowers* the other probabilities.",
+    "Do the columns sum to 0?",
+)
+def _(p):
+    return np.diag(p) + np.outer(p, p) - 2 * np.diag(p * p)
+
+
+@softmax_jacobian.chaff(
+    "plus-outer", "the outer product was added instead of subtracted.", "Do the columns sum to 0? They should."
+)
+def _(p):
+    return np.diag(p) + np.outer(p, p)
+
+
+@softmax_jacobian.chaff(
+    "outer-missing",
+    "the part that comes from the common denominator is missing.",
+    "p_j is a quotient; both numerator and denominator depend on z_k.",
+)
+def _(p):
+    return np.diag(p)
+
+
+@softmax_jacobian.chaff(
+    "inner-not-outer",
+    "`p @ p` is one number; `np.outer(p, p)` is the matrix of all products.",
+    "Which shape does the product of p with itself have in your code?",
+)
+def _(p):
+    return np.diag(p) - p @ p
+
+
+@softmax_jacobian.chaff(
+    "identity-minus", "the diagonal holds 1 − p_j² instead of p_j − p_j².", "Which matrix has p on its diagonal?"
+)
+def _(p):
+    return np.eye(len(p)) - np.outer(p, p)
+
+
+@softmax_jacobian.chaff(
+    "softmax-applied-again",
+    "the argument was put through a softmax again; it holds probabilities already.",
+    "Is `p` logits or probabilities?",
+)
+def _(p):
+    return backprop.softmax_jacobian(backprop.softmax(p))
+
+
+# cross_entropy
+
+
+def _label_cases(rng: np.random.Generator) -> list[Case]:
+    def case(name: str, N: int, C: int, scale: float = 2.0) -> Case:
+        return Case(name, (scale * normal(rng, N, C), labels(rng, N, C)), {"N": N, "C": C})
+
+    sure = labels(rng, 5, 3)
+    return [
+        case("7 × 5", 7, 5),
+        case("3 × 11", 3, 11),
+        case("N = 1", 1, 3),
+        case("square", 5, 5),
+        Case("one label repeated", (normal(rng, 7, 3), np.full(7, 2)), {"N": 7, "C": 3}),
+        case("two classes", 13, 2),
+        Case(LARGE, (_large(rng, 7, 3), labels(rng, 7, 3)), {"N": 7, "C": 3}, group="stability"),
+        Case("large logits, all right", (1e4 * _onehot(sure, 3), sure), {"N": 5, "C": 3}, group="stability"),
+    ]
+
+
+cross_entropy = Exercise(
+    "cross_entropy",
+    CHAPTER,
+    3,
+    "cross_entropy(Z, y)",
+    ("loss",),
+    reference=backprop.cross_entropy,
+    make_cases=_label_cases,
+)
+
+
+@cross_entropy.wheat
+def one_example_at_a_time(Z, y):
+    total = 0.0
+    for z, k in zip(Z, y, strict=True):
+        m = z.max()
+        total += m + np.log(np.exp(z - m).sum()) - z[k]
+    return total / len(y)
+
+
+@cross_entropy.wheat
+def with_onehot(Z, y):
+    return -(np.eye(Z.shape[1])[y] * backprop.log_softmax(Z)).sum() / Z.shape[0]
+
+
+@cross_entropy.wheat
+def by_take_along_axis(Z, y):
+    picked = np.take_along_axis(Z, y[:, None], axis=1)[:, 0]
+    return np.mean(np.logaddexp.reduce(Z, axis=1) - picked)
+
+
+@cross_entropy.wheat
+def zero_dimensional(Z, y):
+    return np.array(backprop.cross_entropy(Z, y))
+
+
+@cross_entropy.chaff(
+    "no-shift",
+    "the exponentials overflow at large logits.",
+    "Use the shifted log-softmax that you wrote before; never take `log` of a probability.",
+)
+def _(Z, y):
+    with np.errstate(all="ignore"):
+        return -np.mean(np.log(_softmax_slow(Z)[np.arange(len(y)), y]))
+
+
+@cross_entropy.chaff(
+    "log-of-zero",
+    "the logarithm is taken of probabilities that have underflowed to 0.",
+    "Work with log-probabilities throughout.",
+)
+def _(Z, y):
+    with np.errstate(all="ignore"):
+        return -np.mean(np.log(backprop.softmax(Z)[np.arange(len(y)), y]))
+
+
+@cross_entropy.chaff(
+    "epsilon-in-log",
+    "a small constant inside the logarithm caps the loss of confident mistakes.",
+    "Work with log-probabilities throughout; then no constant is needed.",
+)
+def _(Z, y):
+    return -np.mean(np.log(backprop.softmax(Z)[np.arange(len(y)), y] + 1e-9))
+
+
+@cross_entropy.chaff("sign-flipped", "the minus is missing.", "Can a cross-entropy be negative?")
+def _(Z, y):
+    return -backprop.cross_entropy(Z, y)
+
+
+@cross_entropy.chaff(
+    "sum-not-mean", "the examples are summed, not averaged.", "Repeat the batch twice: the loss should stay the same."
+)
+def _(Z, y):
+    return backprop.cross_entropy(Z, y) * len(y)
+
+
+@cross_entropy.chaff(
+    "mean-over-all-elements",
+    "the mean runs over N·C entries; there are N examples, and one term for each.",
+    "After multiplying with one-hot labels, most entries are 0. Should they count in the mean?",
+)
+def _(Z, y):
+    return backprop.cross_entropy(Z, y) / Z.shape[1]
+
+
+@cross_entropy.chaff(
+    "softmax-twice",
+    "the logits went through a softmax before the cross-entropy, which applies one itself.",
+    "How many softmaxes lie between Z and the loss in your code?",
+)
+def _(Z, y):
+    return backprop.cross_entropy(backprop.softmax(Z), y)
+
+
+@cross_entropy.chaff(
+    "logits-not-normalised",
+    "the logit of the right class was taken for its log-probability; the log of the sum is missing.",
+    "Do exp of your log-probabilities sum to 1 in each row?",
+)
+def _(Z, y):
+    return -np.mean(Z[np.arange(len(y)), y])
+
+
+@cross_entropy.chaff(
+    "all-rows-for-each-label",
+    "`L[:, y]` picks for every row the columns of *all* labels. Rows and labels belong together in pairs.",
+    "What is the shape of what you picked? It should be `(N,)`.",
+)
+def _(Z, y):
+    return -np.mean(backprop.log_softmax(Z)[:, y])
+
+
+@cross_entropy.chaff("log-base-2", "a logarithm to base 2: bits, not nats.", "Use `np.log`.")
+def _(Z, y):
+    return backprop.cross_entropy(Z, y) / np.log(2)
+
+
+@cross_entropy.chaff(
+    "not-reduced", "the loss of each example was returned, not their mean.", "A loss is one number for the batch."
+)
+def _(Z, y):
+    return -backprop.log_softmax(Z)[np.arange(len(y)), y]
+
+
+@cross_entropy.chaff(
+    "probability-not-its-log",
+    "the probability itself was averaged; the logarithm is missing.",
+    "What is the loss of an example that is predicted perfectly? It should be 0.",
+)
+def _(Z, y):
+    return -np.mean(backprop.softmax(Z)[np.arange(len(y)), y])
+
+
+# softmax_ce_slope
+
+
+def _slope_cases():
+    import sympy
+
+    return [(f"C = {C}, k = {k}", (sympy.symbols(f"p0:{C}"), k)) for C, k in ((3, 0), (3, 2), (5, 1))]
+
+
+softmax_ce_slope = Derivation(
+    "softmax_ce_slope",
+    CHAPTER,
+    3,
+    "softmax_ce_slope(p, k)",
+    _slope_cases,
+    expected=lambda p, k: [p_j - (1 if j == k else 0) for j, p_j in enumerate(p)],
+    simplex=True,
+)
+
+
+@softmax_ce_slope.wheat
+def by_cases(p, k):
+    return [p[j] - 1 if j == k else p[j] for j in range(len(p))]
+
+
+@softmax_ce_slope.wheat
+def minus_the_others(p, k):
+    return tuple(-sum(q for i, q in enumerate(p) if i != k) if j == k else p[j] for j in range(len(p)))
+
+
+@softmax_ce_slope.wheat
+def through_the_jacobian(p, k):
+    return [-(p[k] * ((1 if j == k else 0) - p[j])) / p[k] for j in range(len(p))]
+
+
+@softmax_ce_slope.wheat
+def as_a_matrix(p, k):
+    import sympy
+
+    slopes = sympy.Matrix(p)
+    slopes[k] -= 1
+    return slopes
+
+
+@softmax_ce_slope.chaff(
+    "sign-flipped", "all signs are the wrong way round.", "Raise the right class's logit: should the loss fall?"
+)
+def _(p, k):
+    return [(1 if j == k else 0) - p[j] for j in range(len(p))]
+
+
+@softmax_ce_slope.chaff(
+    "one-missing", "the −1 at the right class is missing.", "Should the slope at j = k be positive or negative?"
+)
+def _(p, k):
+    return list(p)
+
+
+@softmax_ce_slope.chaff(
+    "one-everywhere", "1 was subtracted for every class, not for the right one only.", "What is ∂z_k/∂z_j for j ≠ k?"
+)
+def _(p, k):
+    return [q - 1 for q in p]
+
+
+@softmax_ce_slope.chaff(
+    "slope-in-p",
+    "this is the slope in the *probability*, −1/p_k; it still has to go through the softmax to the logits.",
+    "The chain: logits z, probabilities p, loss. Which derivative joins z to p?",
+)
+def _(p, k):
+    return [-1 / p[k] if j == k else 0 for j in range(len(p))]
+
+
+@softmax_ce_slope.chaff(
+    "only-the-right-class",
+    "only the slope at j = k is there. The other logits matter as well: they are in the denominator.",
+    "Raise the logit of a wrong class. Does the loss change?",
+)
+def _(p, k):
+    return [p[j] - 1 if j == k else 0 for j in range(len(p))]
+
+
+@softmax_ce_slope.chaff(
+    "softmax-not-loss",
+    "this is the derivative of p_k itself, not of −log p_k.",
+    "The logarithm's derivative divides by p_k.",
+)
+def _(p, k):
+    return [p[k] * ((1 if j == k else 0) - p[j]) for j in range(len(p))]
+
+
+# cross_entropy_grad
+
+cross_entropy_grad = Exercise(
+    "cross_entropy_grad",
+    CHAPTER,
+    4,
+    "cross_entropy_grad(Z, y)",
+    ("dZ",),
+    reference=backprop.cross_entropy_grad,
+    make_cases=_label_cases,
+)
+
+
+@cross_entropy_grad.wheat
+def onehot(Z, y):
+    return (backprop.softmax(Z) - np.eye(Z.shape[1])[y]) / Z.shape[0]
+
+
+@cross_entropy_grad.wheat
+def by_log_softmax(Z, y):
+    N, C = Z.shape
+    return np.exp(backprop.log_softmax(Z)) / N - (np.arange(C) == y[:, None]) / N
+
+
+@cross_entropy_grad.wheat
+def by_the_full_jacobian(Z, y):
+    rows = []
+    for z, k in zip(Z, y, strict=True):
+        e = np.exp(z - z.max())
+        p = e / e.sum()
+        rows.append([(p[j] - (j == k)) / len(y) for j in range(len(z))])
+    return rows
+
+
+@cross_entropy_grad.wheat
+def add_at(Z, y):
+    G = backprop.softmax(Z)
+    np.add.at(G, (np.arange(len(y)), y), -1.0)
+    return G / len(y)
+
+
+@cross_entropy_grad.wheat
+def single_precision_result(Z, y):
+    return backprop.cross_entropy_grad(Z, y).astype(np.float32)
+
+
+@cross_entropy_grad.chaff(
+    "sum-not-mean",
+    "the division by N is missing: this is the gradient of the *sum* of the losses.",
+    "Repeat every example twice. The loss stays the same; what must happen to each entry of the gradient?",
+)
+def _(Z, y):
+    return backprop.cross_entropy_grad(Z, y) * len(y)
+
+
+@cross_entropy_grad.chaff(
+    "sign-flipped",
+    "onehot − P instead of P − onehot: the gradient points downhill.",
+    "At the right class, should raising the logit raise or lower the loss?",
+)
+def _(Z, y):
+    return -backprop.cross_entropy_grad(Z, y)
+
+
+@cross_entropy_grad.chaff(
+    "no-shift",
+    "the softmax overflows at large logits: inf/inf is nan.",
+    "Shift each row by its maximum before `np.exp`.",
+)
+def _(Z, y):
+    return (_softmax_slow(Z) - _onehot(y, Z.shape[1])) / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "mean-over-all-elements",
+    "it was divided by N·C; the mean is over the N examples.",
+    "How many terms does the loss average?",
+)
+def _(Z, y):
+    return backprop.cross_entropy_grad(Z, y) / Z.shape[1]
+
+
+@cross_entropy_grad.chaff(
+    "divided-by-classes",
+    "it was divided by the number of classes instead of the number of examples.",
+    "Which of the two sizes of Z counts examples?",
+)
+def _(Z, y):
+    return backprop.cross_entropy_grad(Z, y) * len(y) / Z.shape[1]
+
+
+@cross_entropy_grad.chaff(
+    "onehot-missing",
+    "the labels are not subtracted: the probabilities alone were returned.",
+    "The sum of the gradient over the classes of an example is 0. Is yours?",
+)
+def _(Z, y):
+    return backprop.softmax(Z) / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "one-subtracted-in-whole-columns",
+    "`P[:, y] -= 1` subtracts in every row at the columns of *all* labels. Rows and labels belong together in pairs.",
+    "How many entries should change? Compare `P[:, y]` with `P[np.arange(N), y]`.",
+)
+def _(Z, y):
+    P = backprop.softmax(Z)
+    P[:, y] -= 1
+    return P / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "wrong-axis",
+    "the softmax normalises over the batch, not over the classes.",
+    "Along which axis do the classes of one example lie?",
+)
+def _(Z, y):
+    return (backprop.softmax(Z.T).T - _onehot(y, Z.shape[1])) / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "slope-in-p",
+    "this is the gradient in the *probabilities*, −1/p at the right class, not in the logits.",
+    "One more factor of the chain: the softmax's Jacobian.",
+)
+def _(Z, y):
+    with np.errstate(all="ignore"):
+        return -_onehot(y, Z.shape[1]) / backprop.softmax(Z) / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "only-the-right-class",
+    "only the entry of the right class is filled. The other logits are in the denominator of the softmax.",
+    "Raise the logit of a wrong class. Does the loss change?",
+)
+def _(Z, y):
+    return backprop.cross_entropy_grad(Z, y) * _onehot(y, Z.shape[1])
+
+
+@cross_entropy_grad.chaff(
+    "logits-not-probabilities",
+    "the one-hot labels were subtracted from the logits; the softmax is missing.",
+    "Which of Z and P sums to 1 in each row?",
+)
+def _(Z, y):
+    return (Z - _onehot(y, Z.shape[1])) / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "softmax-twice", "the softmax was applied twice.", "How many softmaxes lie between Z and the loss?"
+)
+def _(Z, y):
+    return backprop.cross_entropy_grad(backprop.softmax(Z), y)
+
+
+# soft_cross_entropy_grad
+
+
+def _soft_cases(rng: np.random.Generator) -> list[Case]:
+    def case(name: str, N: int, C: int) -> Case:
+        return Case(name, (2 * normal(rng, N, C), rows_that_sum_to_1(rng, N, C)), {"N": N, "C": C})
+
+    return [
+        case("7 × 5", 7, 5),
+        case("3 × 11", 3, 11),
+        case("N = 1", 1, 3),
+        case("square", 5, 5),
+        Case("one-hot targets", (normal(rng, 7, 3), _onehot(labels(rng, 7, 3), 3)), {"N": 7, "C": 3}),
+        Case(LARGE, (_large(rng, 7, 3), rows_that_sum_to_1(rng, 7, 3)), {"N": 7, "C": 3}, group="stability"),
+    ]
+
+
+soft_cross_entropy_grad = Exercise(
+    "soft_cross_entropy_grad",
+    CHAPTER,
+    3,
+    "soft_cross_entropy_grad(Z, T)",
+    ("dZ",),
+    reference=backprop.soft_cross_entropy_grad,
+    make_cases=_soft_cases,
+)
+
+
+@soft_cross_entropy_grad.wheat
+def general_form(Z, T):
+    return (backprop.softmax(Z) * T.sum(axis=1, keepdims=True) - T) / Z.shape[0]
+
+
+@soft_cross_entropy_grad.wheat
+def through_log_probabilities(Z, T):
+    return np.exp(backprop.log_softmax(Z)) / len(Z) - T / len(Z)
+
+
+@soft_cross_entropy_grad.wheat
+def by_rows(Z, T):
+    return np.stack([(backprop.softmax(z[None])[0] - t) / len(Z) for z, t in zip(Z, T, strict=True)])
+
+
+@soft_cross_entropy_grad.wheat
+def by_jacobians(Z, T):
+    P = backprop.softmax(Z)
+    G = np.zeros_like(Z)
+    for n in range(len(Z)):
+        for c in range(Z.shape[1]):
+            G[n] -= T[n, c] * ((np.arange(Z.shape[1]) == c) - P[n]) / len(Z)
+    return G
+
+
+@soft_cross_entropy_grad.chaff(
+    "sum-not-mean", "the division by N is missing.", "Repeat the batch twice: what must happen to each entry?"
+)
+def _(Z, T):
+    return backprop.soft_cross_entropy_grad(Z, T) * len(Z)
+
+
+@soft_cross_entropy_grad.chaff(
+    "sign-flipped", "T − P instead of P − T.", "Where P is larger than T, should the logit rise or fall?"
+)
+def _(Z, T):
+    return -backprop.soft_cross_entropy_grad(Z, T)
+
+
+@soft_cross_entropy_grad.chaff(
+    "hardened-targets",
+    "the targets were rounded to the most probable class; each target probability counts.",
+    "What is left of T = (0.6, 0.4) after `argmax`?",
+)
+def _(Z, T):
+    return backprop.cross_entropy_grad(Z, T.argmax(axis=1))
+
+
+@soft_cross_entropy_grad.chaff("no-shift", "the softmax overflows at large logits.", "Shift each row by its maximum.")
+def _(Z, T):
+    return (_softmax_slow(Z) - T) / len(Z)
+
+
+@soft_cross_entropy_grad.chaff(
+    "mean-over-all-elements", "it was divided by N·C; the mean is over the N examples.", "How many terms are averaged?"
+)
+def _(Z, T):
+    return backprop.soft_cross_entropy_grad(Z, T) / Z.shape[1]
+
+
+@soft_cross_entropy_grad.chaff(
+    "target-weighted",
+    "P − T was multiplied by T: each log-probability was treated as if only its own logit mattered.",
+    "Collect everything that multiplies p_j when you sum over the classes: what do the targets sum to?",
+)
+def _(Z, T):
+    return T * (backprop.softmax(Z) - 1) / len(Z)
+
+
+@soft_cross_entropy_grad.chaff(
+    "slope-in-p", "this is the gradient in the probabilities, −T/P, not in the logits.", "The softmax is still to come."
+)
+def _(Z, T):
+    with np.errstate(all="ignore"):
+        return -T / backprop.softmax(Z) / len(Z)
+
+
+@soft_cross_entropy_grad.chaff(
+    "wrong-axis", "the softmax normalises over the batch.", "Along which axis do the classes of one example lie?"
+)
+def _(Z, T):
+    return (backprop.softmax(Z.T).T - T) / len(Z)
+
+
+# bce_with_logits and its gradient
+
+
+def _binary_cases(rng: np.random.Generator) -> list[Case]:
+    def case(name: str, N: int, z: np.ndarray | None = None, t: np.ndarray | None = None, group="values") -> Case:
+        z = 2 * normal(rng, N) if z is None else z
+        t = rng.integers(0, 2, N).astype(float) if t is None else t
+        return Case(name, (z, t), {"N": N}, group)
+
+    large = rng.permutation(np.array([1e4, -1e4, 1e4, -1e4, 0.3, -800.0, 800.0]))
+    return [
+        case("7 examples", 7),
+        case("13 examples", 13),
+        case("N = 1", 1),
+        case("soft targets", 11, t=rng.uniform(0.1, 0.9, 11)),
+        case("all targets 1", 5, t=np.ones(5)),
+        case("all targets 0", 5, t=np.zeros(5)),
+        case(LARGE, 7, z=large, t=np.array([1.0, 0, 1, 0, 1, 0, 1]), group="stability"),
+        case(
+            "large logits, all wrong",
+            4,
+            z=np.array([1e4, -1e4, 50.0, -50.0]),
+            t=np.array([0.0, 1, 0, 1]),
+            group="stability",
+        ),
+    ]
+
+
+def _sigmoid_slow(z: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return 1 / (1 + np.exp(-z))
+
+
+bce_with_logits = Exercise(
+    "bce_with_logits",
+    CHAPTER,
+    3,
+    "bce_with_logits(z, t)",
+    ("loss",),
+    reference=backprop.bce_with_logits,
+    make_cases=_binary_cases,
+)
+
+
+@bce_with_logits.wheat
+def with_max_and_abs(z, t):
+    return np.mean(np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z))))
+
+
+@bce_with_logits.wheat
+def two_classes(z, t):
+    L = backprop.log_softmax(np.stack([np.zeros_like(z), z], axis=1))
+    return -np.mean(t * L[:, 1] + (1 - t) * L[:, 0])
+
+
+@bce_with_logits.wheat
+def by_branches(z, t):
+    total = 0.0
+    for a, b in zip(z, t, strict=True):
+        softplus = a + np.log1p(np.exp(-a)) if a > 0 else np.log1p(np.exp(a))
+        total += softplus - a * b
+    return total / z.size
+
+
+@bce_with_logits.wheat
+def two_logaddexps(z, t):
+    return float(np.mean(t * np.logaddexp(0, -z) + (1 - t) * np.logaddexp(0, z)))
+
+
+@bce_with_logits.chaff(
+    "overflow",
+    "`log(sigmoid(z))` underflows to log(0), or `exp(z)` overflows, at large logits.",
+    "log(1 + exp(z)) is `np.logaddexp(0, z)`. Write both logarithms with it.",
+)
+def _(z, t):
+    with np.errstate(all="ignore"):
+        p = _sigmoid_slow(z)
+        return -np.mean(t * np.log(p) + (1 - t) * np.log(1 - p))
+
+
+@bce_with_logits.chaff(
+    "overflow",
+    "`exp(z)` overflows at large logits.",
+    "log(1 + exp(z)) is `np.logaddexp(0, z)`.",
+)
+def _(z, t):
+    with np.errstate(all="ignore"):
+        return np.mean(np.log(1 + np.exp(z)) - t * z)
+
+
+@bce_with_logits.chaff(
+    "clipped",
+    "probabilities are clipped, or a constant is added, before the logarithm: confident mistakes cost too little.",
+    "log(1 + exp(z)) is `np.logaddexp(0, z)`; then nothing needs clipping.",
+)
+def _(z, t):
+    p = np.clip(_sigmoid_slow(z), 1e-7, 1 - 1e-7)
+    return -np.mean(t * np.log(p) + (1 - t) * np.log(1 - p))
+
+
+@bce_with_logits.chaff("sign-flipped", "the minus is missing.", "Can a cross-entropy be negative?")
+def _(z, t):
+    return -backprop.bce_with_logits(z, t)
+
+
+@bce_with_logits.chaff("sum-not-mean", "the examples are summed, not averaged.", "Is there a division by N?")
+def _(z, t):
+    return backprop.bce_with_logits(z, t) * len(z)
+
+
+@bce_with_logits.chaff(
+    "second-term-missing",
+    "only the term with t is there; examples of class 0 cost nothing.",
+    "What does your loss say of an example with t = 0 and a large positive logit?",
+)
+def _(z, t):
+    return np.mean(t * np.logaddexp(0, -z))
+
+
+@bce_with_logits.chaff(
+    "targets-swapped",
+    "t and 1 − t have changed places.",
+    "A large positive logit and t = 1: the loss should be near 0.",
+)
+def _(z, t):
+    return backprop.bce_with_logits(z, 1 - t)
+
+
+@bce_with_logits.chaff(
+    "not-reduced", "the loss of each example was returned, not their mean.", "A loss is one number for the batch."
+)
+def _(z, t):
+    return np.logaddexp(0, z) - t * z
+
+
+@bce_with_logits.chaff(
+    "sigmoid-twice", "the logits went through a sigmoid first; the formula has one already.", "Count the sigmoids."
+)
+def _(z, t):
+    return backprop.bce_with_logits(backprop.sigmoid(z), t)
+
+
+bce_with_logits_grad = Exercise(
+    "bce_with_logits_grad",
+    CHAPTER,
+    2,
+    "bce_with_logits_grad(z, t)",
+    ("dz",),
+    reference=backprop.bce_with_logits_grad,
+    make_cases=_binary_cases,
+)
+
+
+def _stable_sigmoid(z):
+    return np.where(
+        z >= 0, 1 / (1 + np.exp(-np.maximum(z, 0))), np.exp(np.minimum(z, 0)) / (1 + np.exp(np.minimum(z, 0)))
+    )
+
+
+@bce_with_logits_grad.wheat
+def by_stable_sigmoid(z, t):
+    return (_stable_sigmoid(z) - t) / z.size
+
+
+@bce_with_logits_grad.wheat
+def the_warning_sigmoid(z, t):
+    return (1 / (1 + np.exp(-z)) - t) / len(t)
+
+
+@bce_with_logits_grad.wheat
+def by_tanh(z, t):
+    return (0.5 * (1 + np.tanh(z / 2)) - t) / len(z)
+
+
+@bce_with_logits_grad.wheat
+def by_softmax(z, t):
+    return (backprop.softmax(np.stack([z, np.zeros_like(z)], axis=-1))[..., 0] - t) / z.shape[0]
+
+
+@bce_with_logits_grad.chaff(
+    "sum-not-mean", "the division by N is missing.", "Repeat the batch twice: what must happen to each entry?"
+)
+def _(z, t):
+    return backprop.sigmoid(z) - t
+
+
+@bce_with_logits_grad.chaff(
+    "sign-flipped", "t − σ(z) instead of σ(z) − t.", "For t = 1, should raising the logit raise the loss?"
+)
+def _(z, t):
+    return (t - backprop.sigmoid(z)) / len(z)
+
+
+@bce_with_logits_grad.chaff(
+    "sigmoid-slope-again",
+    "σ(z)(1 − σ(z)) is there as a factor. That is right for MSE on σ(z); with cross-entropy it cancels.",
+    "Write both factors of the chain and cancel before you compute.",
+)
+def _(z, t):
+    p = backprop.sigmoid(z)
+    return (p - t) * p * (1 - p) / len(z)
+
+
+@bce_with_logits_grad.chaff(
+    "slope-in-p",
+    "this is the gradient in the probability, not in the logit; and it divides by 0 for large logits.",
+    "One more factor of the chain: the slope of the sigmoid. Then cancel.",
+)
+def _(z, t):
+    with np.errstate(all="ignore"):
+        p = backprop.sigmoid(z)
+        return (p - t) / (p * (1 - p)) / len(z)
+
+
+@bce_with_logits_grad.chaff(
+    "overflow",
+    "`exp(z)/(1 + exp(z))` is inf/inf at large logits.",
+    "Which of exp(z) and exp(−z) is small for positive z?",
+)
+def _(z, t):
+    with np.errstate(all="ignore"):
+        return (np.exp(z) / (1 + np.exp(z)) - t) / len(z)
+
+
+@bce_with_logits_grad.chaff("sigmoid-missing", "the logit itself was used as a probability.", "Which is in [0, 1]?")
+def _(z, t):
+    return (z - t) / len(z)
+
+
+@bce_with_logits_grad.chaff("reduced", "the entries were averaged into one number.", "Each logit has its own slope.")
+def _(z, t):
+    return np.mean(backprop.sigmoid(z) - t)
+
+
+@bce_with_logits_grad.chaff(
+    "sign-in-sigmoid", "`exp(z)` stands where `exp(-z)` belongs: this is σ(−z).", "σ(z) should rise with z."
+)
+def _(z, t):
+    return (backprop.sigmoid(-z) - t) / len(z)
+
+
+EXERCISES = [
+    log_softmax,
+    softmax_jacobian,
+    cross_entropy,
+    softmax_ce_slope,
+    cross_entropy_grad,
+    soft_cross_entropy_grad,
+    bce_with_logits,
+    bce_with_logits_grad,
+]

@@ -1,0 +1,1054 @@
+"""Chapter 5: backward passes of layers, as vector-Jacobian products."""
+
+import backprop
+import numpy as np
+
+from autograder.checking.derivation import Derivation
+from autograder.checking.draw import normal, off_kink, rows_that_sum_to_1
+from autograder.checking.exercise import Case, Exercise
+
+CHAPTER = "05-layers"
+
+
+def _unit(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """A random basis vector: one entry is 1, all others 0."""
+    G = np.zeros(shape)
+    G.flat[rng.integers(G.size)] = 1.0
+    return G
+
+
+# linear_backward
+
+
+def _linear_cases(rng: np.random.Generator) -> list[Case]:
+    def case(name: str, N: int, D: int, M: int, upstream=normal) -> Case:
+        return Case(name, (upstream(rng, N, M), normal(rng, N, D), normal(rng, D, M)), {"N": N, "D": D, "M": M})
+
+    return [
+        case("7 × 5 → 3", 7, 5, 3),
+        case("3 × 2 → 11", 3, 2, 11),
+        case("N = 1", 1, 5, 3),
+        case("square", 5, 5, 5),
+        case("one output", 7, 3, 1),
+        case("upstream a basis vector", 5, 3, 2, _unit),
+    ]
+
+
+linear_backward = Exercise(
+    "linear_backward",
+    CHAPTER,
+    6,
+    "linear_backward(dZ, X, W)",
+    ("dX", "dW", "db"),
+    reference=backprop.linear_backward,
+    make_cases=_linear_cases,
+    upstream="dZ",
+)
+
+
+@linear_backward.wheat
+def einsum_everywhere(dZ, X, W):
+    return np.einsum("nm,dm->nd", dZ, W), np.einsum("nd,nm->dm", X, dZ), np.einsum("nm->m", dZ)
+
+
+@linear_backward.wheat
+def by_examples(dZ, X, W):
+    dX, dW, db = np.zeros_like(X), np.zeros_like(W), np.zeros(W.shape[1])
+    for n in range(len(X)):
+        dX[n] = W @ dZ[n]
+        dW += np.outer(X[n], dZ[n])
+        db += dZ[n]
+    return dX, dW, db
+
+
+@linear_backward.wheat
+def by_transposes(dZ, X, W):
+    return [(W @ dZ.T).T, (dZ.T @ X).T, np.ones(len(dZ)) @ dZ]
+
+
+@linear_backward.wheat
+def fortran_order(dZ, X, W):
+    return np.asfortranarray(np.dot(dZ, np.transpose(W))), np.asfortranarray(np.dot(X.T, dZ)), np.sum(dZ, 0)
+
+
+@linear_backward.wheat
+def single_precision(dZ, X, W):
+    dZ, X, W = (a.astype(np.float32) for a in (dZ, X, W))
+    return dZ @ W.T, X.T @ dZ, dZ.sum(axis=0)
+
+
+@linear_backward.wheat
+def by_tensordot(dZ, X, W):
+    return np.tensordot(dZ, W, axes=(1, 1)), np.tensordot(X, dZ, axes=(0, 0)), np.add.reduce(dZ)
+
+
+@linear_backward.chaff(
+    "bias-gradient-averaged",
+    "`db` is the mean over the batch. Every example adds its own part; if the loss is a mean, its 1/N is in dZ.",
+    "Nudge one bias by 0.01: how many rows of Z move?",
+)
+def _(dZ, X, W):
+    return dZ @ W.T, X.T @ dZ, dZ.mean(axis=0)
+
+
+@linear_backward.chaff(
+    "bias-gradient-not-summed",
+    "`db` was not summed over the batch: it is dZ itself.",
+    "b has one entry for each output. How many rows of Z does one entry of b move?",
+)
+def _(dZ, X, W):
+    return dZ @ W.T, X.T @ dZ, dZ.copy()
+
+
+@linear_backward.chaff(
+    "bias-gradient-kept-its-axis", "`db` kept an axis of length 1.", "b has shape `(M,)`. Look for `keepdims`."
+)
+def _(dZ, X, W):
+    return dZ @ W.T, X.T @ dZ, dZ.sum(axis=0, keepdims=True)
+
+
+@linear_backward.chaff(
+    "bias-gradient-wrong-axis",
+    "`db` was summed over the outputs instead of over the batch.",
+    "Which axis of dZ does the bias not have? That one is summed.",
+)
+def _(dZ, X, W):
+    return dZ @ W.T, X.T @ dZ, dZ.sum(axis=1)
+
+
+@linear_backward.chaff(
+    "bias-gradient-collapsed", "`db` was summed over both axes.", "How many biases are there? As many entries has `db`."
+)
+def _(dZ, X, W):
+    return dZ @ W.T, X.T @ dZ, dZ.sum()
+
+
+@linear_backward.chaff(
+    "divided-by-N",
+    "`dW` and `db` are divided by N. If the loss is a mean, its 1/N is in dZ already.",
+    "A layer does not know that a loss follows. Where would it get the N from?",
+)
+def _(dZ, X, W):
+    return dZ @ W.T, X.T @ dZ / len(X), dZ.mean(axis=0)
+
+
+@linear_backward.chaff(
+    "weight-gradient-divided-by-N",
+    "`dW` is divided by N. If the loss is a mean, its 1/N is in dZ already.",
+    "A layer does not know that a loss follows. Where would it get the N from?",
+)
+def _(dZ, X, W):
+    return dZ @ W.T, X.T @ dZ / len(X), dZ.sum(axis=0)
+
+
+@linear_backward.chaff(
+    "transposed",
+    "`dW` is transposed.",
+    "dW has the shape of W, `(D, M)`. Which product of X and dZ has that shape?",
+)
+def _(dZ, X, W):
+    return dZ @ W.T, dZ.T @ X, dZ.sum(axis=0)
+
+
+@linear_backward.chaff(
+    "weights-not-transposed",
+    "`dX` multiplies with W instead of its transpose; the shapes fit only where W is square.",
+    "W leads from D inputs to M outputs. Which matrix leads back?",
+)
+def _(dZ, X, W):
+    return dZ @ W, X.T @ dZ, dZ.sum(axis=0)
+
+
+@linear_backward.chaff(
+    "upstream-forgotten",
+    "dZ does not enter: these are local derivatives, summed over what they depend on.",
+    "By the chain rule each result is a product. One factor is dZ.",
+)
+def _(dZ, X, W):
+    ones = np.ones_like(dZ)
+    return ones @ W.T, X.T @ ones, ones.sum(axis=0)
+
+
+@linear_backward.chaff(
+    "outputs-swapped", "`dX` and `dW` are returned in the other order.", "The order is `(dX, dW, db)`."
+)
+def _(dZ, X, W):
+    return X.T @ dZ, dZ @ W.T, dZ.sum(axis=0)
+
+
+# Elementwise layers
+
+
+def _gate_cases(rng: np.random.Generator) -> list[Case]:
+    def case(name: str, Z: np.ndarray, upstream=normal) -> Case:
+        shape = Z.shape if Z.ndim == 2 else (Z.shape[0], 1)
+        return Case(name, (upstream(rng, *Z.shape), Z), {"N": shape[0], "H": shape[1]})
+
+    corner = off_kink(rng, 5, 3)
+    corner[[0, 2], [1, 2]] = 0.0
+    return [
+        case("7 × 5", off_kink(rng, 7, 5)),
+        case("3 × 11", 3 * off_kink(rng, 3, 11)),
+        case("N = 1", off_kink(rng, 1, 5)),
+        case("square", off_kink(rng, 5, 5)),
+        case("a vector of 13", off_kink(rng, 13)),
+        case("Z exactly 0 in two places", corner),
+        case("upstream a basis vector", off_kink(rng, 3, 2), _unit),
+    ]
+
+
+def _relu_at_the_kink(answer, dA, Z):
+    """The right answer nearest to the learner's: at Z = 0 any slope in [0, 1] is a subgradient."""
+    right = backprop.relu_backward(dA, Z)
+    try:
+        a = np.asarray(answer, dtype=float)
+    except (TypeError, ValueError):
+        return right
+    if a.shape != right.shape:
+        return right
+    between = np.clip(a, np.minimum(dA, 0), np.maximum(dA, 0))
+    return np.where(Z == 0, np.nan_to_num(between), right)
+
+
+relu_backward = Exercise(
+    "relu_backward",
+    CHAPTER,
+    2,
+    "relu_backward(dA, Z)",
+    ("dZ",),
+    reference=backprop.relu_backward,
+    make_cases=_gate_cases,
+    upstream="dA",
+    oracle=_relu_at_the_kink,
+)
+
+
+@relu_backward.wheat
+def by_where(dA, Z):
+    return np.where(Z > 0, dA, 0)
+
+
+@relu_backward.wheat
+def by_masking_a_copy(dA, Z):
+    dZ = dA.copy()
+    dZ[Z <= 0] = 0
+    return dZ
+
+
+@relu_backward.wheat
+def slope_one_at_the_kink(dA, Z):
+    return dA * (Z >= 0).astype(float)
+
+
+@relu_backward.wheat
+def slope_half_at_the_kink(dA, Z):
+    return dA * np.heaviside(Z, 0.5)
+
+
+@relu_backward.wheat
+def by_the_sign(dA, Z):
+    return dA * (np.sign(Z) + 1) / 2
+
+
+@relu_backward.wheat
+def entry_by_entry(dA, Z):
+    dZ = np.zeros_like(dA)
+    for index, z in np.ndenumerate(Z):
+        if z > 0:
+            dZ[index] = dA[index]
+    return dZ
+
+
+@relu_backward.chaff(
+    "gate-on-upstream",
+    "the gate looks at dA: it should be open where Z was positive, whatever the gradient is.",
+    "What decides whether the unit was on in the forward pass?",
+)
+def _(dA, Z):
+    return np.maximum(dA, 0)
+
+
+@relu_backward.chaff(
+    "upstream-forgotten",
+    "the local derivative alone (0 or 1) was returned; it was never multiplied with dA.",
+    "By the chain rule the answer is a product. Which is the other factor?",
+)
+def _(dA, Z):
+    return (Z > 0).astype(float)
+
+
+@relu_backward.chaff(
+    "upstream-forgotten",
+    "the mask alone was returned, of dtype bool; it was never multiplied with dA.",
+    "By the chain rule the answer is a product. Which is the other factor?",
+)
+def _(dA, Z):
+    return Z > 0
+
+
+@relu_backward.chaff(
+    "forward-not-backward",
+    "dA is multiplied with the *value* of the ReLU, not with its slope.",
+    "What is the slope of max(z, 0) at z = 3: is it 3?",
+)
+def _(dA, Z):
+    return dA * np.maximum(Z, 0)
+
+
+@relu_backward.chaff(
+    "gate-inverted",
+    "the gate is open where Z is negative.",
+    "Where is max(z, 0) flat, and where does it rise?",
+)
+def _(dA, Z):
+    return dA * (Z < 0)
+
+
+@relu_backward.chaff(
+    "no-gate",
+    "dA is passed on everywhere: there is no gate.",
+    "What does a small change of a negative z do to max(z, 0)?",
+)
+def _(dA, Z):
+    return dA.copy()
+
+
+@relu_backward.chaff("threshold-at-one", "the gate opens at 1, not at 0.", "For which z is max(z, 0) flat?")
+def _(dA, Z):
+    return dA * (Z > 1)
+
+
+@relu_backward.chaff(
+    "leaky", "a small slope is left where Z is negative: that is a leaky ReLU.", "How steep is max(z, 0) at z = −1?"
+)
+def _(dA, Z):
+    return dA * np.where(Z > 0, 1.0, 0.01)
+
+
+@relu_backward.chaff("sign-not-step", "np.sign is −1 for negative Z, not 0.", "Which slope has max(z, 0) at z = −1?")
+def _(dA, Z):
+    return dA * np.sign(Z)
+
+
+@relu_backward.chaff("argument-changed", "dA was changed in place.", "Copy it first, or multiply into a new array.")
+def _(dA, Z):
+    dA[Z <= 0] = 0
+    return dA
+
+
+# sigmoid_slope
+
+
+def _slope_cases():
+    import sympy
+
+    return [("", (sympy.Symbol("a"),))]
+
+
+sigmoid_slope = Derivation(
+    "sigmoid_slope", CHAPTER, 1, "sigmoid_slope(a)", _slope_cases, expected=lambda a: a * (1 - a)
+)
+
+
+@sigmoid_slope.wheat
+def expanded(a):
+    return a - a**2
+
+
+@sigmoid_slope.wheat
+def through_the_input(a):
+    import sympy
+
+    z = sympy.Symbol("z")
+    slope = sympy.diff(1 / (1 + sympy.exp(-z)), z)
+    return slope.subs(z, sympy.log(a / (1 - a)))
+
+
+@sigmoid_slope.wheat
+def as_a_quotient(a):
+    return (1 / a - 1) * a**2
+
+
+@sigmoid_slope.chaff(
+    "slope-of-the-tanh", "1 − a² is the slope of the hyperbolic tangent.", "What is the slope where a = 1/2? It is 1/4."
+)
+def _(a):
+    return 1 - a**2
+
+
+@sigmoid_slope.chaff(
+    "sigmoid-applied-again",
+    "the argument was taken for the input z; it is the output a.",
+    "a = σ(z) is at hand already. Write the slope with it.",
+)
+def _(a):
+    import sympy
+
+    s = 1 / (1 + sympy.exp(-a))
+    return s * (1 - s)
+
+
+@sigmoid_slope.chaff("sign-flipped", "the sign is the wrong way round.", "Does the sigmoid rise or fall?")
+def _(a):
+    return a * (a - 1)
+
+
+@sigmoid_slope.chaff("one-factor", "one factor, a, is missing.", "Where a is near 0 the curve is flat. Is yours?")
+def _(a):
+    return 1 - a
+
+
+def _output_cases(squash):
+    def make(rng: np.random.Generator) -> list[Case]:
+        def case(name: str, *shape: int, upstream=normal, scale: float = 1.0) -> Case:
+            sizes = {"N": shape[0], "H": shape[1] if len(shape) > 1 else 1}
+            return Case(name, (upstream(rng, *shape), squash(scale * normal(rng, *shape))), sizes)
+
+        return [
+            case("7 × 5", 7, 5),
+            case("3 × 11", 3, 11),
+            case("N = 1", 1, 5),
+            case("square", 5, 5),
+            case("a vector of 13", 13),
+            case("saturated", 5, 3, scale=8.0),
+            case("upstream a basis vector", 3, 2, upstream=_unit),
+        ]
+
+    return make
+
+
+sigmoid_backward = Exercise(
+    "sigmoid_backward",
+    CHAPTER,
+    2,
+    "sigmoid_backward(dA, A)",
+    ("dZ",),
+    reference=backprop.sigmoid_backward,
+    make_cases=_output_cases(backprop.sigmoid),
+    upstream="dA",
+)
+
+
+@sigmoid_backward.wheat
+def expanded_product(dA, A):
+    return dA * A - dA * A**2
+
+
+@sigmoid_backward.wheat
+def in_place_on_its_own_array(dA, A):
+    dZ = 1 - A
+    dZ *= A
+    dZ *= dA
+    return dZ
+
+
+@sigmoid_backward.wheat
+def by_multiply(dA, A):
+    return np.multiply(np.multiply(A, np.subtract(1.0, A)), dA)
+
+
+@sigmoid_backward.wheat
+def as_lists(dA, A):
+    return (dA * (A * (1 - A))).tolist()
+
+
+@sigmoid_backward.chaff(
+    "upstream-forgotten", "the local derivative alone was returned.", "Which factor of the chain rule is missing?"
+)
+def _(dA, A):
+    return A * (1 - A)
+
+
+@sigmoid_backward.chaff(
+    "output-taken-for-input",
+    "a sigmoid was applied to A; but A *is* the output of the sigmoid.",
+    "Which of Z and A does the signature give you?",
+)
+def _(dA, A):
+    S = backprop.sigmoid(A)
+    return dA * S * (1 - S)
+
+
+@sigmoid_backward.chaff(
+    "slope-of-the-tanh", "1 − A² is the slope of the tanh.", "How steep is the sigmoid where A = 1/2?"
+)
+def _(dA, A):
+    return dA * (1 - A**2)
+
+
+@sigmoid_backward.chaff(
+    "one-factor", "the factor (1 − A) is missing.", "Where A is near 1 the curve is flat. Is yours?"
+)
+def _(dA, A):
+    return dA * A
+
+
+@sigmoid_backward.chaff("one-factor", "the factor A is missing.", "Where A is near 0 the curve is flat. Is yours?")
+def _(dA, A):
+    return dA * (1 - A)
+
+
+@sigmoid_backward.chaff("sign-flipped", "A − 1 stands where 1 − A belongs.", "Does the sigmoid rise or fall?")
+def _(dA, A):
+    return dA * A * (A - 1)
+
+
+@sigmoid_backward.chaff(
+    "gate-on-upstream", "the slope was computed from dA instead of A.", "Which array came out of the sigmoid?"
+)
+def _(dA, A):
+    return A * dA * (1 - dA)
+
+
+@sigmoid_backward.chaff("argument-changed", "dA was changed in place (`dA *= …`).", "Write `dZ = dA * …` instead.")
+def _(dA, A):
+    dA *= A * (1 - A)
+    return dA
+
+
+tanh_backward = Exercise(
+    "tanh_backward",
+    CHAPTER,
+    2,
+    "tanh_backward(dA, A)",
+    ("dZ",),
+    reference=backprop.tanh_backward,
+    make_cases=_output_cases(np.tanh),
+    upstream="dA",
+)
+
+
+@tanh_backward.wheat
+def factored(dA, A):
+    return dA * (1 - A) * (1 + A)
+
+
+@tanh_backward.wheat
+def expanded_difference(dA, A):
+    return dA - dA * np.square(A)
+
+
+@tanh_backward.wheat
+def through_the_input_again(dA, A):
+    return dA / np.cosh(np.arctanh(A)) ** 2
+
+
+@tanh_backward.wheat
+def by_list_comprehension(dA, A):
+    return np.array([g * (1 - a * a) for g, a in zip(dA.ravel(), A.ravel(), strict=True)]).reshape(A.shape)
+
+
+@tanh_backward.chaff(
+    "upstream-forgotten", "the local derivative alone was returned.", "Which factor of the chain rule is missing?"
+)
+def _(dA, A):
+    return 1 - A**2
+
+
+@tanh_backward.chaff(
+    "output-taken-for-input",
+    "tanh was applied to A; but A *is* the output of the tanh.",
+    "Which of Z and A does the signature give you?",
+)
+def _(dA, A):
+    return dA * (1 - np.tanh(A) ** 2)
+
+
+@tanh_backward.chaff(
+    "slope-of-the-sigmoid", "A(1 − A) is the slope of the sigmoid.", "How steep is tanh at 0, where A = 0?"
+)
+def _(dA, A):
+    return dA * A * (1 - A)
+
+
+@tanh_backward.chaff("square-missing", "1 − A stands where 1 − A² belongs.", "How steep is tanh where A = −0.9?")
+def _(dA, A):
+    return dA * (1 - A)
+
+
+@tanh_backward.chaff("sign-flipped", "A² − 1 stands where 1 − A² belongs.", "Does tanh rise or fall?")
+def _(dA, A):
+    return dA * (A**2 - 1)
+
+
+@tanh_backward.chaff("plus", "1 + A² stands where 1 − A² belongs.", "Can the slope of tanh exceed 1?")
+def _(dA, A):
+    return dA * (1 + A**2)
+
+
+@tanh_backward.chaff(
+    "gate-on-upstream", "the slope was computed from dA instead of A.", "Which array came out of the tanh?"
+)
+def _(dA, A):
+    return A * (1 - dA**2)
+
+
+@tanh_backward.chaff("argument-changed", "dA was changed in place.", "Write `dZ = dA * …` instead.")
+def _(dA, A):
+    dA *= 1 - A**2
+    return dA
+
+
+# softmax_backward
+
+
+def _softmax_cases(rng: np.random.Generator) -> list[Case]:
+    def case(name: str, N: int, C: int, upstream=normal) -> Case:
+        return Case(name, (upstream(rng, N, C), rows_that_sum_to_1(rng, N, C)), {"N": N, "C": C})
+
+    certain = np.eye(3)[rng.integers(0, 3, 5)]
+    return [
+        case("7 × 5", 7, 5),
+        case("3 × 11", 3, 11),
+        case("N = 1", 1, 3),
+        case("square", 5, 5),
+        case("upstream a basis vector", 5, 3, _unit),
+        Case("certain rows", (normal(rng, 5, 3), certain), {"N": 5, "C": 3}),
+        Case("many classes", (normal(rng, 2, 499), rows_that_sum_to_1(rng, 2, 499)), {"N": 2, "C": 499}),
+    ]
+
+
+softmax_backward = Exercise(
+    "softmax_backward",
+    CHAPTER,
+    4,
+    "softmax_backward(dP, P)",
+    ("dZ",),
+    reference=backprop.softmax_backward,
+    make_cases=_softmax_cases,
+    upstream="dP",
+)
+
+
+@softmax_backward.wheat
+def by_jacobians(dP, P):
+    return np.stack([(np.diag(p) - np.outer(p, p)) @ g for g, p in zip(dP, P, strict=True)])
+
+
+@softmax_backward.wheat
+def by_batched_jacobians(dP, P):
+    J = P[:, :, None] * (np.eye(P.shape[1]) - P[:, None, :])
+    return np.einsum("ncd,nc->nd", J, dP)
+
+
+@softmax_backward.wheat
+def product_first(dP, P):
+    G = P * dP
+    return G - P * G.sum(1)[:, None]
+
+
+@softmax_backward.wheat
+def by_matmul(dP, P):
+    inner = (dP[:, None, :] @ P[:, :, None])[:, :, 0]
+    return P * (dP - inner)
+
+
+@softmax_backward.chaff(
+    "diagonal-only",
+    "each probability was treated as if it depended on its own logit only.",
+    "The columns of the Jacobian sum to 0, so the entries of each row of dZ sum to 0. Do yours?",
+)
+def _(dP, P):
+    return dP * P * (1 - P)
+
+
+@softmax_backward.chaff(
+    "sum-missing", "the part that comes from the common denominator is missing.", "Do the rows of your dZ sum to 0?"
+)
+def _(dP, P):
+    return P * dP
+
+
+@softmax_backward.chaff(
+    "wrong-axis", "the inner sum runs over the batch, not over the classes.", "Along which axis do the classes lie?"
+)
+def _(dP, P):
+    return P * (dP - (dP * P).sum(axis=0, keepdims=True))
+
+
+@softmax_backward.chaff(
+    "summed-over-everything", "the inner sum runs over the whole array.", "`np.sum` without an axis sums everything."
+)
+def _(dP, P):
+    return P * (dP - (dP * P).sum())
+
+
+@softmax_backward.chaff(
+    "mean-not-sum", "the inner product was averaged over the classes, not summed.", "Is Σ_k dp_k p_k a sum or a mean?"
+)
+def _(dP, P):
+    return P * (dP - (dP * P).mean(axis=1, keepdims=True))
+
+
+@softmax_backward.chaff(
+    "weights-missing-in-sum",
+    "dP was summed without the weights P.",
+    "The inner sum is Σ_k dp_k p_k: each upstream gradient with the probability it belongs to.",
+)
+def _(dP, P):
+    return P * (dP - dP.sum(axis=1, keepdims=True))
+
+
+@softmax_backward.chaff(
+    "cross-entropy-assumed",
+    "P − dP treats dP as a one-hot label. The upstream gradient may be anything.",
+    "P − onehot is softmax *and* cross-entropy together. Here is the softmax alone.",
+)
+def _(dP, P):
+    return P - dP
+
+
+@softmax_backward.chaff(
+    "softmax-applied-again",
+    "P went through a softmax once more; it holds probabilities already.",
+    "Is `P` logits or probabilities?",
+)
+def _(dP, P):
+    return backprop.softmax_backward(dP, backprop.softmax(P))
+
+
+@softmax_backward.chaff("sign-flipped", "the difference is the wrong way round.", "Which term has the plus?")
+def _(dP, P):
+    return -backprop.softmax_backward(dP, P)
+
+
+@softmax_backward.chaff(
+    "upstream-forgotten", "dP was never used.", "By the chain rule the Jacobian multiplies the upstream gradient."
+)
+def _(dP, P):
+    return P * (1 - P)
+
+
+# unbroadcast
+
+
+def _unbroadcast_cases(rng: np.random.Generator) -> list[Case]:
+    def case(name: str, full: tuple[int, ...], shape: tuple[int, ...]) -> Case:
+        return Case(name, (normal(rng, *full), shape))
+
+    return [
+        case("(7, 5) → (5,)", (7, 5), (5,)),
+        case("(7, 5) → (7, 1)", (7, 5), (7, 1)),
+        case("(7, 5) → (1, 5)", (7, 5), (1, 5)),
+        case("(7, 5) → ()", (7, 5), ()),
+        case("(7, 5) → (1, 1)", (7, 5), (1, 1)),
+        case("nothing to do", (3, 5), (3, 5)),
+        case("square: (3, 3) → (3,)", (3, 3), (3,)),
+        case("square: (3, 3) → (3, 1)", (3, 3), (3, 1)),
+        case("three axes: (2, 3, 5) → (3, 1)", (2, 3, 5), (3, 1)),
+        case("three axes: (2, 3, 5) → (2, 1, 5)", (2, 3, 5), (2, 1, 5)),
+        case("three axes: (2, 3, 5) → (1,)", (2, 3, 5), (1,)),
+        case("a length of 1 that stays: (7, 1) → (1,)", (7, 1), (1,)),
+        case("a length of 1 that stays: (1, 5) → (1, 5)", (1, 5), (1, 5)),
+    ]
+
+
+unbroadcast = Exercise(
+    "unbroadcast",
+    CHAPTER,
+    5,
+    "unbroadcast(G, shape)",
+    ("result",),
+    reference=backprop.unbroadcast,
+    make_cases=_unbroadcast_cases,
+    may_alias=True,  # where nothing is to be done, G itself may come back
+)
+
+
+@unbroadcast.wheat
+def leading_axes_first(G, shape):
+    while G.ndim > len(shape):
+        G = G.sum(axis=0)
+    for axis, length in enumerate(shape):
+        if length == 1:
+            G = G.sum(axis=axis, keepdims=True)
+    return G
+
+
+@unbroadcast.wheat
+def all_axes_at_once(G, shape):
+    padded = (1,) * (G.ndim - len(shape)) + tuple(shape)
+    axes = tuple(i for i, (g, s) in enumerate(zip(G.shape, padded, strict=True)) if s == 1 and g != 1)
+    return np.sum(G, axis=axes, keepdims=True).reshape(shape)
+
+
+@unbroadcast.wheat
+def by_add_at(G, shape):
+    result = np.zeros(shape)
+    for index in np.ndindex(*G.shape):
+        own = index[G.ndim - len(shape) :]
+        result[tuple(0 if s == 1 else i for i, s in zip(own, shape, strict=True))] += G[index]
+    return result
+
+
+@unbroadcast.wheat
+def by_bincount(G, shape):
+    places = np.broadcast_to(np.arange(int(np.prod(shape))).reshape(shape), G.shape)
+    return np.bincount(places.ravel(), weights=G.ravel(), minlength=int(np.prod(shape))).reshape(shape)
+
+
+@unbroadcast.wheat
+def by_einsum(G, shape):
+    letters = "abcdef"[: G.ndim]
+    own = letters[G.ndim - len(shape) :]
+    kept = "".join(c for c, s in zip(own, shape, strict=True) if s != 1)
+    return np.einsum(f"{letters}->{kept}", G).reshape(shape)
+
+
+def _reduce(G, shape, leading=np.sum, repeated=np.sum):
+    while G.ndim > len(shape):
+        G = leading(G, axis=0)
+    for axis, length in enumerate(shape):
+        if length == 1 and G.shape[axis] > 1:
+            G = repeated(G, axis=axis, keepdims=True)
+    return G
+
+
+@unbroadcast.chaff(
+    "mean-not-sum",
+    "the repeated entries were averaged. Each copy passes on its own gradient, and they add up.",
+    "If one number is used seven times, and each use has slope 1, what is its slope?",
+)
+def _(G, shape):
+    return _reduce(G, shape, np.mean, np.mean)
+
+
+@unbroadcast.chaff(
+    "leading-axes-only",
+    "only the added leading axes are summed; axes of length 1 in `shape` were repeated as well.",
+    "Which axes does broadcasting stretch from (7, 1) to (7, 5)?",
+)
+def _(G, shape):
+    while G.ndim > len(shape):
+        G = G.sum(axis=0)
+    return G.copy()
+
+
+@unbroadcast.chaff(
+    "ones-only",
+    "axes of length 1 are summed; the leading axes that broadcasting added are not.",
+    "Broadcasting also adds axes in front: which, from (5,) to (7, 5)?",
+)
+def _(G, shape):
+    if G.ndim > len(shape):
+        return G.copy()
+    return _reduce(G, shape)
+
+
+@unbroadcast.chaff(
+    "trailing-axes-summed",
+    "the added axes were taken to be the last ones. Broadcasting aligns shapes at the right: it adds axes in front.",
+    "How does NumPy line up (5,) with (7, 5)?",
+)
+def _(G, shape):
+    while G.ndim > len(shape):
+        G = G.sum(axis=-1)
+    return _reduce(G, shape) if G.ndim == len(shape) else G
+
+
+@unbroadcast.chaff(
+    "axis-lost",
+    "an axis of length 1 was summed away and not kept.",
+    "The result must have exactly the shape that was asked for. `keepdims` helps.",
+)
+def _(G, shape):
+    while G.ndim > len(shape):
+        G = G.sum(axis=0)
+    return G.sum(axis=tuple(i for i, s in enumerate(shape) if s == 1))
+
+
+@unbroadcast.chaff(
+    "first-copy-only",
+    "one copy was picked out instead of adding all of them.",
+    "Every copy carries gradient. What happens to the others in your code?",
+)
+def _(G, shape):
+    return _reduce(G, shape, lambda A, axis: A[0], lambda A, axis, keepdims: np.take(A, [0], axis=axis)).copy()
+
+
+@unbroadcast.chaff(
+    "cut-to-shape",
+    "`reshape` or `resize` was used: it moves or drops numbers; what broadcasting repeated must be *added up*.",
+    "How many numbers has G, and how many may the result have? Where do the others go?",
+)
+def _(G, shape):
+    return np.resize(G, shape)
+
+
+@unbroadcast.chaff("largest-copy", "the maximum over the copies was taken.", "Gradients of copies add up.")
+def _(G, shape):
+    return _reduce(G, shape, np.max, np.max)
+
+
+@unbroadcast.chaff(
+    "summed-to-one", "everything was summed into one number.", "Which axes had been repeated, and which not?"
+)
+def _(G, shape):
+    return np.full(shape, G.sum())
+
+
+# matmul_backward
+
+
+def _matmul_cases(rng: np.random.Generator) -> list[Case]:
+    def case(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> Case:
+        A, B = normal(rng, *a), normal(rng, *b)
+        return Case(name, (normal(rng, *(A @ B).shape), A, B))
+
+    return [
+        case("(7, 5) @ (5, 3)", (7, 5), (5, 3)),
+        case("(2, 3) @ (3, 11)", (2, 3), (3, 11)),
+        case("square", (5, 5), (5, 5)),
+        case("a batch on both sides", (2, 7, 5), (2, 5, 3)),
+        case("B shared by the batch", (2, 7, 5), (5, 3)),
+        case("A shared by the batch", (7, 5), (2, 5, 3)),
+        case("batch axes of length 1", (2, 1, 3, 5), (1, 7, 5, 3)),
+        case("one row", (1, 5), (5, 1)),
+    ]
+
+
+matmul_backward = Exercise(
+    "matmul_backward",
+    CHAPTER,
+    5,
+    "matmul_backward(dY, A, B)",
+    ("dA", "dB"),
+    reference=backprop.matmul_backward,
+    make_cases=_matmul_cases,
+    upstream="dY",
+)
+
+
+def _sum_to(G, shape):
+    G = G.sum(axis=tuple(range(G.ndim - len(shape))))
+    return G.sum(axis=tuple(i for i, s in enumerate(shape) if s == 1 and G.shape[i] > 1), keepdims=True)
+
+
+@matmul_backward.wheat
+def by_swapaxes(dY, A, B):
+    return _sum_to(dY @ np.swapaxes(B, -1, -2), A.shape), _sum_to(np.swapaxes(A, -2, -1) @ dY, B.shape)
+
+
+@matmul_backward.wheat
+def by_einsum_ellipsis(dY, A, B):
+    dA = np.einsum("...nm,...km->...nk", dY, B)
+    dB = np.einsum("...nk,...nm->...km", A, dY)
+    return _sum_to(dA, A.shape), _sum_to(dB, B.shape)
+
+
+@matmul_backward.wheat
+def matrix_by_matrix(dY, A, B):
+    dA, dB = np.zeros_like(A), np.zeros_like(B)
+    batch = dY.shape[:-2]
+    A_full = np.broadcast_to(A, batch + A.shape[-2:])
+    B_full = np.broadcast_to(B, batch + B.shape[-2:])
+    for index in np.ndindex(*batch):
+        at = tuple(i if s > 1 else 0 for i, s in zip(index[len(batch) - (A.ndim - 2) :], A.shape[:-2], strict=True))
+        bt = tuple(i if s > 1 else 0 for i, s in zip(index[len(batch) - (B.ndim - 2) :], B.shape[:-2], strict=True))
+        dA[at] += dY[index] @ B_full[index].T
+        dB[bt] += A_full[index].T @ dY[index]
+    return dA, dB
+
+
+@matmul_backward.wheat
+def by_moveaxis(dY, A, B):
+    return [
+        backprop.unbroadcast(np.matmul(dY, np.moveaxis(B, -1, -2)), A.shape),
+        backprop.unbroadcast(np.matmul(np.moveaxis(A, -1, -2), dY), B.shape),
+    ]
+
+
+@matmul_backward.chaff(
+    "batch-not-summed",
+    "the batch axes along which a factor was shared are not summed: its gradient has too many axes.",
+    "B is used once for each matrix of the batch. What happens to the gradients of a thing that is used many times?",
+)
+def _(dY, A, B):
+    return dY @ B.swapaxes(-1, -2), A.swapaxes(-1, -2) @ dY
+
+
+@matmul_backward.chaff(
+    "all-axes-transposed",
+    "`.T` reverses *all* axes; only the last two may change places.",
+    "What is the shape of `A.T` for A of shape (2, 7, 5)?",
+)
+def _(dY, A, B):
+    return backprop.unbroadcast(dY @ B.T, A.shape), backprop.unbroadcast(A.T @ dY, B.shape)
+
+
+@matmul_backward.chaff(
+    "transpose-missing",
+    "the factors were not transposed; the shapes fit only where matrices are square.",
+    "Y = A @ B maps k to m. Which matrix leads back from m to k?",
+)
+def _(dY, A, B):
+    return backprop.unbroadcast(dY @ B, A.shape), backprop.unbroadcast(A @ dY, B.shape)
+
+
+@matmul_backward.chaff(
+    "order-reversed",
+    "the factors stand in the wrong order: B's transpose belongs on the right of dY, A's on the left.",
+    "Write the shapes side by side and see which product gives the shape of A.",
+)
+def _(dY, A, B):
+    return (
+        backprop.unbroadcast(B.swapaxes(-1, -2) @ dY, A.shape),
+        backprop.unbroadcast(dY @ A.swapaxes(-1, -2), B.shape),
+    )
+
+
+@matmul_backward.chaff("outputs-swapped", "`dA` and `dB` are returned in the other order.", "Return `(dA, dB)`.")
+def _(dY, A, B):
+    return backprop.matmul_backward(dY, A, B)[::-1]
+
+
+@matmul_backward.chaff(
+    "batch-averaged",
+    "gradients of a shared factor are averaged over the batch; they add up.",
+    "If one number is used in every matrix of the batch, what is its slope?",
+)
+def _(dY, A, B):
+    def mean_to(G, shape):
+        while G.ndim > len(shape):
+            G = G.mean(axis=0)
+        axes = tuple(i for i, s in enumerate(shape) if s == 1 and G.shape[i] > 1)
+        return G.mean(axis=axes, keepdims=True)
+
+    return mean_to(dY @ B.swapaxes(-1, -2), A.shape), mean_to(A.swapaxes(-1, -2) @ dY, B.shape)
+
+
+@matmul_backward.chaff(
+    "wrong-factor",
+    "the factor's own values were used: dA needs B, and dB needs A.",
+    "Nudge one entry of A: which entries of B does it meet?",
+)
+def _(dY, A, B):
+    if A.shape != B.shape:
+        raise ValueError("matmul: shapes do not match")
+    return dY @ A.swapaxes(-1, -2), B.swapaxes(-1, -2) @ dY
+
+
+@matmul_backward.chaff(
+    "leading-axes-only",
+    "added leading axes are summed, batch axes of length 1 are not.",
+    "Which axes does broadcasting stretch from (2, 1, 3, 5) to (2, 7, 3, 5)?",
+)
+def _(dY, A, B):
+    dA, dB = dY @ B.swapaxes(-1, -2), A.swapaxes(-1, -2) @ dY
+    while dA.ndim > A.ndim:
+        dA = dA.sum(axis=0)
+    while dB.ndim > B.ndim:
+        dB = dB.sum(axis=0)
+    return dA, dB
+
+
+EXERCISES = [
+    linear_backward,
+    relu_backward,
+    sigmoid_slope,
+    sigmoid_backward,
+    tanh_backward,
+    softmax_backward,
+    unbroadcast,
+    matmul_backward,
+]

@@ -1,0 +1,311 @@
+"""The checker itself: contract, verdict, ladder, card; and that nothing an answer does escapes."""
+
+import random
+import sys
+import threading
+import warnings
+
+import backprop
+import numpy as np
+import pytest
+
+from autograder import check
+from autograder.checking.call import call
+from autograder.checking.compare import agrees, same
+from autograder.checking.score import Finding, Score
+from autograder.exercises import EXERCISES
+
+
+def causes(f, exercise, seed=11):
+    return [finding.cause for finding in check(f, exercise, seed).findings]
+
+
+# Contract
+
+
+def test_none_is_a_finding():
+    assert causes(lambda dZ, X, W: None, "linear_backward") == ["returned-none"]
+
+
+def test_a_missing_output_is_a_finding():
+    assert causes(lambda dZ, X, W: (dZ @ W.T, X.T @ dZ), "linear_backward") == ["wrong-count"]
+
+
+def test_a_missing_key_costs_that_output_only():
+    def grads(params, X, y):
+        return {k: v for k, v in backprop.two_layer_grads(params, X, y).items() if k != "b1"}
+
+    score = check(grads, "two_layer_grads", 3)
+    assert 0 < score.points < score.out_of
+    assert [f.cause for f in score.findings] == ["missing-output"]
+    assert "`b1`" in score.findings[0].what
+
+
+@pytest.mark.parametrize(
+    ("value", "cause"),
+    [("0.5", "wrong-type"), (1j, "complex"), ((1.0, 2.0), "wrong-type"), (float("nan"), "not-finite")],
+)
+def test_strange_values_are_findings(value, cause):
+    assert causes(lambda Y_hat, Y: value, "mse") == [cause]
+
+
+def test_an_error_says_where_in_the_learners_code():
+    def mse_grad(Y_hat, Y):
+        error = Y_hat - Y
+        return error + eror  # noqa: F821
+
+    finding = check(mse_grad, seed=1).findings[0]
+    assert finding.cause == "name-error"
+    assert "eror" in finding.what
+    assert "return error + eror" in finding.what
+
+
+def test_a_wrong_signature_says_the_right_one():
+    finding = check(lambda Y: 0.0, "mse", 1).findings[0]
+    assert finding.cause == "wrong-signature"
+    assert "mse(Y_hat, Y)" in finding.next_step
+
+
+def test_endless_recursion_is_a_finding():
+    def f(Y_hat, Y):
+        return f(Y_hat, Y)
+
+    assert causes(f, "mse") == ["recursion"]
+
+
+def test_an_endless_loop_is_stopped():
+    def f(Y_hat, Y):
+        while True:
+            pass
+
+    assert causes(f, "mse") == ["endless"]
+
+
+def test_an_endless_loop_that_swallows_everything_is_stopped():
+    def f(Y_hat, Y):
+        while True:
+            try:  # noqa: SIM105
+                sum(range(100))
+            except:  # noqa: E722
+                pass
+
+    assert causes(f, "mse") == ["endless"]
+
+
+def test_sys_exit_is_a_finding():
+    assert causes(lambda Y_hat, Y: sys.exit(1), "mse") == ["raised"]
+
+
+def test_an_interrupt_by_the_user_goes_through():
+    def f(Y_hat, Y):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check(f, "mse")
+
+
+def test_it_works_outside_the_main_thread():
+    scores = []
+    thread = threading.Thread(target=lambda: scores.append(check(backprop.mse, seed=1)))
+    thread.start()
+    thread.join()
+    assert scores[0].passed
+
+
+def test_changed_arguments_cost_points_though_values_are_right():
+    def relu_backward(dA, Z):
+        dA *= Z > 0
+        return dA.copy()
+
+    score = check(relu_backward, seed=1)
+    assert 0 < score.points < score.out_of
+    assert [f.cause for f in score.findings] == ["argument-changed"]
+    assert "`dA`" in score.findings[0].what
+
+
+def test_a_result_that_shares_memory_is_found():
+    kept = {}
+
+    def mse_grad(Y_hat, Y):
+        G = backprop.mse_grad(Y_hat, Y)
+        kept["G"] = G
+        return G
+
+    assert check(mse_grad, seed=1).passed
+
+    def linear_backward(dZ, X, W):
+        dX, dW, _ = backprop.linear_backward(dZ, X, W)
+        return dX, dW, np.sum(dZ, axis=0) if len(dZ) > 1 else dZ[0]
+
+    assert causes(linear_backward, "linear_backward") == ["shared-memory"]
+
+
+def test_memory_of_earlier_calls_is_found():
+    total = [0.0]
+
+    def mse(Y_hat, Y):
+        value = backprop.mse(Y_hat, Y) + total[0]
+        total[0] += 1e-3
+        return value
+
+    score = check(mse, seed=1)
+    assert not score.passed
+
+    drawn = check(lambda Y_hat, Y: backprop.mse(Y_hat, Y) + np.random.rand(), "mse", 1)  # noqa: NPY002
+    assert not drawn.passed
+
+
+def test_global_state_is_as_before(capsys):
+    def mse(Y_hat, Y):
+        np.random.seed(0)  # noqa: NPY002
+        random.seed(0)
+        np.seterr(all="raise")
+        warnings.warn("careful", stacklevel=1)
+        print("hello" * 1000)
+        print("error", file=sys.stderr)
+        return backprop.mse(Y_hat, Y)
+
+    np.random.seed(123)  # noqa: NPY002
+    random.seed(123)
+    before = np.random.get_state()[1].tobytes(), random.getstate(), np.geterr()  # noqa: NPY002
+    score = check(mse, seed=1)
+    after = np.random.get_state()[1].tobytes(), random.getstate(), np.geterr()  # noqa: NPY002
+    assert before == after
+    assert score.passed
+    assert {f.cause for f in score.findings} == {"prints", "warns"}
+    assert capsys.readouterr() == ("", "")
+
+
+def test_printing_without_end_is_cut():
+    def f():
+        for _ in range(1000):
+            print("x" * 1000)
+
+    assert len(call(f, ()).printed) == 200
+
+
+# Verdict
+
+
+def test_one_wrong_entry_in_a_thousand_is_enough():
+    r = np.random.default_rng(0).standard_normal(1000)
+    a = r.copy()
+    a[17] *= 1.01
+    assert (~agrees(a, r)).nonzero()[0].tolist() == [17]
+
+
+def test_tiny_entries_are_measured_against_the_whole():
+    r = np.array([1.0, 1e-12])
+    assert agrees(r + np.array([0, 1e-15]), r).all()
+    assert not agrees(r + np.array([0, 1e-6]), r).all()
+
+
+def test_structural_zeros_need_to_be_zero():
+    assert agrees(np.zeros(3), np.zeros(3)).all()
+    assert not agrees(np.full(3, 1e-9), np.zeros(3)).any()
+
+
+def test_single_precision_is_accepted_and_double_is_not_loosened():
+    r = np.random.default_rng(0).standard_normal(50)
+    assert agrees(r.astype(np.float32), r).all()
+    assert not agrees(r * (1 + 1e-5), r).any()
+
+
+def test_shapes_never_broadcast():
+    assert not same(np.ones((1, 5)), np.ones(5))
+
+
+def test_infinite_is_never_right():
+    assert not agrees(np.array([np.inf, np.nan]), np.array([1.0, 1.0])).any()
+
+
+# Ladder, with mistakes that no exercise registers
+
+
+@pytest.mark.parametrize(
+    ("exercise", "mutate", "cause"),
+    [
+        ("mse_grad", lambda G: 4 * G, "constant-factor"),
+        ("softmax_backward", lambda G: G.T.copy(), "transposed"),
+        ("cross_entropy_grad", lambda G: G * len(G) ** 2, "times-N^2"),
+        ("softmax_jacobian", lambda J: J / len(J), "times-C^-1"),
+        ("sigmoid_backward", lambda G: G[::-1], "upside-down"),
+        ("log_softmax", lambda L: L + 0.25, "constant-offset"),
+        ("soft_cross_entropy_grad", lambda G: G + 1e-5 * G**2, "approximate"),
+        ("mse_grad", lambda G: np.zeros_like(G), "all-zeros"),
+        ("bce_with_logits_grad", lambda G: G[:, None], "wrong-shape"),
+    ],
+)
+def test_generic_rungs_name_what_nobody_registered(exercise, mutate, cause):
+    reference = EXERCISES[exercise].reference
+    assert causes(lambda *args: mutate(reference(*args)), exercise) == [cause]
+
+
+def test_an_extra_factor_is_named():
+    finding = check(lambda dA, A: dA * (1 - A**2) * A**2, "tanh_backward", 5).findings[0]
+    assert finding.cause == "extra-factor"
+    assert "A²" in finding.likely
+
+
+def test_an_extra_term_is_named():
+    finding = check(lambda dA, A: dA * (1 - A**2) + 2 * dA, "tanh_backward", 5).findings[0]
+    assert finding.cause == "extra-term"
+    assert "2 · `dA`" in finding.what
+
+
+def test_what_is_right_is_said():
+    def grads(params, X, y):
+        grads = backprop.two_layer_grads(params, X, y)
+        grads["W1"] = grads["W1"] * 3
+        return grads
+
+    finding = check(grads, "two_layer_grads", 1).findings[0]
+    assert "`b1`, `W2` and `b2` are right" in finding.next_step
+
+
+def test_no_cause_is_named_where_nothing_reproduces_the_answer():
+    rng = np.random.default_rng(3)
+    noise = {n: rng.standard_normal(n) for n in range(1, 200)}
+    score = check(lambda Y_hat, Y: backprop.mse_grad(Y_hat, Y) + noise[Y.size].reshape(Y.shape), "mse_grad", 1)
+    assert [f.cause for f in score.findings] == [None]
+    assert "cosine" in score.findings[0].what
+
+
+def test_seed_replays_the_run():
+    def wrong(Y_hat, Y):
+        return 3.3 * backprop.mse_grad(Y_hat, Y) ** 3
+
+    first = check(wrong, "mse_grad")
+    assert str(check(wrong, "mse_grad", seed=first.seed)) == str(first)
+    assert f"seed={first.seed}" in str(first)
+
+
+# Score and card
+
+
+def test_repr_is_the_bare_number_of_points():
+    assert repr(check(backprop.mse)) == "2.0"
+    assert float(repr(check(lambda Y_hat, Y: 0.0, "mse"))) == 0.0
+
+
+def test_the_card_escapes_what_the_learner_wrote():
+    finding = Finding("<script>alert(1)</script> `a < b`", "raised")
+    html = Score("mse", 0.0, 2.0, 1, "", [finding])._repr_html_()
+    assert "<script>" not in html
+    assert "<code>a &lt; b</code>" in html
+
+
+def test_the_card_says_the_verdict_in_words():
+    good, bad = check(backprop.mse)._repr_html_(), check(lambda a, b: 0.0, "mse")._repr_html_()
+    assert "right, 2 of 2 points" in good
+    assert "not right yet, 0 of 2 points" in bad
+    assert 'aria-label="Check of mse: not right yet' in bad
+
+
+def test_the_kink_accepts_every_subgradient_and_no_more():
+    for slope, good in ((0.0, True), (0.3, True), (1.0, True), (1.5, False), (-0.1, False)):
+
+        def relu_backward(dA, Z, slope=slope):
+            return dA * np.where(Z > 0, 1.0, np.where(Z < 0, 0.0, slope))
+
+        assert check(relu_backward, seed=4).passed == good

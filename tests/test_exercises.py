@@ -1,0 +1,110 @@
+"""The gate of every exercise: right answers pass, wrong ones fail and are named, the stub is not an error."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autograder.checking.derivation import Derivation
+from autograder.exercises import EXERCISES, check
+
+ARRAYS = {name: e for name, e in EXERCISES.items() if not isinstance(e, Derivation)}
+WHEATS = [pytest.param(e, w, id=f"{n}-{w.__name__}") for n, e in EXERCISES.items() for w in e.wheats]
+CHAFFS = [pytest.param(e, c, id=f"{n}-{i}-{c.cause}") for n, e in EXERCISES.items() for i, c in enumerate(e.chaffs)]
+CONTRACTS = {
+    "01-descent": "mse mse_grad linear_mse_grads mse_slope gradient_descent",
+    "02-cross-entropy": "log_softmax softmax_jacobian cross_entropy cross_entropy_grad soft_cross_entropy_grad "
+    "bce_with_logits bce_with_logits_grad softmax_ce_slope",
+    "05-layers": "linear_backward relu_backward sigmoid_backward tanh_backward softmax_backward unbroadcast "
+    "matmul_backward",
+    "06-network": "two_layer_loss two_layer_grads mlp_grads train_epoch "
+    "fix_network_1 fix_network_2 fix_network_3 fix_network_4 fix_network_5",
+}
+
+
+def stub(*args):
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize(("exercise", "wheat"), WHEATS)
+def test_right_answers_pass(exercise, wheat):
+    for seed in (1, 2, 3):
+        score = exercise.check(wheat, seed)
+        assert score.passed, f"seed {seed}: {score}"
+        assert score.points == score.out_of == exercise.points
+
+
+@pytest.mark.parametrize(("exercise", "chaff"), CHAFFS)
+def test_wrong_answers_fail_and_are_named(exercise, chaff):
+    score = exercise.check(chaff.function, seed=7)
+    assert not score.passed
+    assert 0 <= score.points < score.out_of
+    assert chaff.cause in [finding.cause for finding in score.findings], str(score)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
+def test_the_stub_scores_nothing_and_is_no_error(exercise):
+    score = exercise.check(stub, seed=1)
+    assert score.points == 0
+    assert not score.written
+    assert "Not written yet" in str(score)
+
+
+@pytest.mark.parametrize("exercise", ARRAYS.values(), ids=ARRAYS)
+def test_cases_follow_the_seed_and_have_distinct_names(exercise):
+    def numbers(seed):
+        cases = exercise.make_cases(np.random.default_rng(seed))
+        return [a.tobytes() for case in cases for a in case.args if isinstance(a, np.ndarray)], cases
+
+    first, cases = numbers(5)
+    assert numbers(5)[0] == first
+    assert len({case.name for case in cases}) == len(cases) >= 4
+
+
+BACKWARD = {name: e for name, e in ARRAYS.items() if e.upstream is not None}
+
+
+@pytest.mark.parametrize("exercise", BACKWARD.values(), ids=BACKWARD)
+def test_upstream_gradients_are_never_all_ones(exercise):
+    position = exercise.parameters.index(exercise.upstream)
+    for case in exercise.make_cases(np.random.default_rng(0)):
+        upstream = case.args[position]
+        assert upstream.size == 1 or not np.all(upstream == upstream.flat[0])
+
+
+@pytest.mark.parametrize(("chapter", "names"), CONTRACTS.items(), ids=CONTRACTS)
+def test_every_contract_of_the_curriculum_is_there(chapter, names):
+    assert set(names.split()) <= {name for name, exercise in EXERCISES.items() if exercise.chapter == chapter}
+
+
+def test_check_finds_the_exercise_by_the_functions_name():
+    def mse(Y_hat, Y):
+        return np.mean((Y_hat - Y) ** 2)
+
+    assert check(mse).passed
+    assert check(lambda a, b: np.mean((a - b) ** 2), exercise="mse").passed
+
+
+def test_an_unknown_exercise_lists_near_names():
+    with pytest.raises(ValueError, match=r"did you mean .*mse_grad"):
+        check(lambda: None, exercise="mse_gard")
+
+
+def test_something_that_is_no_function_is_refused():
+    with pytest.raises(TypeError, match="expected a function, got ndarray"):
+        check(np.zeros(3), exercise="mse")
+
+
+def test_misconceptions_and_hints_are_sentences():
+    for name, exercise in EXERCISES.items():
+        for chaff in exercise.chaffs:
+            assert re.fullmatch(r"[a-z0-9-]+", chaff.cause, re.IGNORECASE), f"{name}: {chaff.cause}"
+            for text in (chaff.misconception, chaff.hint):
+                assert text.strip()[-1] in ".?:)", f"{name}, {chaff.cause}: {text!r}"
+
+
+def test_every_module_of_exercises_is_registered():
+    folder = Path(__file__).parent.parent / "autograder" / "exercises"
+    chapters = {exercise.chapter[3:].replace("-", "_") for exercise in EXERCISES.values()}
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == chapters

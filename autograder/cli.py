@@ -44,17 +44,3 @@ def book(solutions: str, output: Path) -> None:
     except (BookError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"Built: open {front}, or serve its folder: python -m http.server --directory {output}")
-
-
-@main.command()
-@click.option("--solutions", type=click.Choice(["folded", "withheld"]), default="folded", show_default=True)
-@click.option("--to", "target", type=Path, default=".build/book", show_default=True, help="Folder of the website.")
-def book(solutions: str, target: Path) -> None:
-    """Build the website, with solutions folded away or left out of every file."""
-    from autograder.grading.book import BookError, build_book
-
-    try:
-        page = build_book(target, withhold=solutions == "withheld")
-    except (BookError, FileNotFoundError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(f"The book is ready: {page}")

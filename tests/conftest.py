@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
 from specimen import SPECIMEN
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=50)

@@ -96,9 +96,7 @@ PAIRS = {
         nn.softmax,
         [(N, C)],
     ),
-    "softmax_jacobian": Pair(
-        backprop.softmax, softmax_jacobian_rows, lambda Z: Z.softmax(-1), nn.softmax, [(N, C)]
-    ),
+    "softmax_jacobian": Pair(backprop.softmax, softmax_jacobian_rows, lambda Z: Z.softmax(-1), nn.softmax, [(N, C)]),
     "cross_entropy": Pair(
         lambda Z: backprop.cross_entropy(Z, y),
         lambda G, Z: [G * backprop.cross_entropy_grad(Z, y)],

@@ -4,11 +4,11 @@ import nbformat
 import pytest
 from click.testing import CliRunner
 from nbgrader.utils import compute_checksum
-from specimen import CONTRACTS, ROOT, SPECIMEN
 
 from autograder.cli import main
 from autograder.grading.chapters import STUB, learner_version, link_notebooks, read_source, write_chapters
 from autograder.grading.sources import SourceError
+from specimen import CONTRACTS, ROOT, SPECIMEN
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_chapters_are_what_the_sources_generate(tmp_path):
     write_chapters(ROOT / "solutions", tmp_path)
     generated = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     committed = {path.name: path.read_bytes() for path in (ROOT / "chapters").glob("*.ipynb")}
-    assert generated.keys() == committed.keys(), "run `make chapters`"
+    assert generated.keys() == committed.keys(), "run `make chapters`, and remove notebooks without a source"
     different = [name for name in generated if generated[name] != committed[name]]
     assert not different, "run `make chapters`; it overwrites answers written into these notebooks"
 

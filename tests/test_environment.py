@@ -9,6 +9,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
+
 from specimen import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -3,6 +3,7 @@
 import ast
 
 import pytest
+
 from specimen import ROOT
 
 # For each package, what it may import of this repository besides itself. All else is against the arrows.

@@ -6,10 +6,10 @@ import time
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from specimen import SOURCES
 
 from autograder.exercises import EXERCISES
 from autograder.grading.chapters import learner_version, read_source
+from specimen import SOURCES
 
 PROGRESS_BAR = re.compile(r"\s*(.*\d+%\|.*\||.*\d+\w* \[\d\d:\d\d).*")
 

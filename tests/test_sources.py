@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from specimen import CONTRACTS, SOURCES, SPECIMEN
 
 from autograder.grading.sources import problems
+from specimen import CONTRACTS, SOURCES, SPECIMEN
 
 PLOT = 'show(fig, "A straight line that rises from zero to one.")'
 LONG = "\n".join(f"x{i} = {i}" for i in range(26))

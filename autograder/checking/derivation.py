@@ -1,15 +1,14 @@
 """Derivation exercises: the learner types an expression, and any equal one is right."""
 
-import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from autograder.checking.call import TimeLimit, call
 from autograder.checking.exercise import Chaff
-from autograder.checking.score import Finding, Score
+from autograder.checking.score import Finding, Score, replay_line
 
 POINTS = 8
 PRECISION = 40
@@ -56,20 +55,23 @@ class Derivation:
     def check(self, f: Callable, seed: int) -> Score:
         """Judge a learner's expression at random points, to 12 digits."""
         rng = np.random.default_rng(seed)
-        replay = f"check({getattr(f, '__name__', self.name)}, seed={seed})"
-        values: list[list[list]] = []  # per case and point: pairs of (answer, expected)
+        replay = replay_line(f, self.name, seed)
+        pairs: list[tuple] = []  # (answer, expected, where) at every point, for every case and entry
         for case, args in self.make_cases():
             try:
                 answer = _read(f, args, self.expected(*args), self.signature)
-                values.append(self._evaluate(answer, _sequence(self.expected(*args)), args, rng))
+                points = self._evaluate(answer, _sequence(self.expected(*args)), args, rng)
             except _Refused as refused:
                 finding = refused.finding
                 if case:
                     finding = Finding(f"For {case}: {finding.what}", finding.cause, finding.likely, finding.next_step)
                 return self._score(0.0, seed, [finding], replay, "")
-        pairs = list(itertools.chain.from_iterable(itertools.chain.from_iterable(values)))
+            for point in points:
+                for i, (a, r) in enumerate(point):
+                    where = f" For {case}, entry {i}." if len(point) > 1 else ""
+                    pairs.append((a, r, where))
         summary = f"Compared at {POINTS} random points, seed {seed}."
-        if all(_close(a, r) for a, r in pairs):
+        if all(_close(a, r) for a, r, _ in pairs):
             return self._score(float(self.points), seed, [], replay, summary)
         return self._score(0.0, seed, [self._diagnose(f, pairs, seed)], replay, summary)
 
@@ -106,8 +108,15 @@ class Derivation:
         for chaff in self.chaffs:
             if self._gives(chaff.function, f, seed):
                 return Finding(self._example(pairs), chaff.cause, chaff.misconception, chaff.hint)
-        factors = [a / r for a, r in pairs if r != 0]
-        if factors and all(_close(q, factors[0]) for q in factors) and all(_close(a, 0) for a, r in pairs if r == 0):
+        if all(_close(a, r, 1e-3) for a, r, _ in pairs):
+            return Finding(
+                self._example(pairs),
+                "approximate",
+                "a difference quotient with a small h, or rounded constants: nearly the derivative, not it.",
+                "In the quotient, let h go to 0 on paper: which terms are left?",
+            )
+        factors = [a / r for a, r, _ in pairs if r != 0]
+        if factors and all(_close(q, factors[0]) for q in factors) and all(_close(a, 0) for a, r, _ in pairs if r == 0):
             c = factors[0]
             if _close(c, -1):
                 return Finding(
@@ -122,7 +131,7 @@ class Derivation:
                 "a constant of the derivative is missing or too much.",
                 "What does the derivative of a square bring down? Are there constants in the definition?",
             )
-        offsets = [a - r for a, r in pairs]
+        offsets = [a - r for a, r, _ in pairs]
         if all(_close(d, offsets[0]) for d in offsets):
             return Finding(
                 f"Your expression is expected {'+' if offsets[0] > 0 else '−'} {abs(float(offsets[0])):.6g}.",
@@ -151,13 +160,12 @@ class Derivation:
 
     @staticmethod
     def _example(pairs: list) -> str:
-        a, r = next((a, r) for a, r in pairs if not _close(a, r))
-        return f"At a random point your expression is {_number(a)}; it should be {_number(r)}."
+        a, r, where = next(pair for pair in pairs if not _close(*pair[:2]))
+        digits = 6 if _number(a, 6) != _number(r, 6) else 15
+        return f"At a random point your expression is {_number(a, digits)}; it should be {_number(r, digits)}.{where}"
 
     def _score(self, points: float, seed: int, findings: list[Finding], replay: str, summary: str) -> Score:
-        from dataclasses import replace
-
-        findings = [replace(finding, replay=replay) for finding in findings]
+        findings = [replace(finding, replay="" if finding.cause == "not-written" else replay) for finding in findings]
         return Score(self.name, points, float(self.points), seed, summary, findings)
 
 
@@ -190,6 +198,8 @@ def _read(f: Callable, args: tuple, expected: Any, signature: str) -> list:
         text = str(error).strip().splitlines()
         what = f"Your function raised `{type(error).__name__}{': ' + text[0] if text else ''}`"
         step = f"It is called with SymPy symbols: `{signature}`. Use `sympy.exp`, not `np.exp`."
+        if "bool" in str(error).lower():
+            step = "SymPy does not count with True and False: write `int(j == k)`, or an `if … else`."
         raise _Refused(Finding(f"{what} at {outcome.where}." if outcome.where else f"{what}.", "raised", "", step))
     value = outcome.value
     if value is None:
@@ -202,10 +212,10 @@ def _read(f: Callable, args: tuple, expected: Any, signature: str) -> list:
     try:
         answer = [a if isinstance(a, sympy.Expr) else _expression(a) for a in (_items(value) if many else [value])]
     except Exception:
-        kind = "a list of SymPy expressions" if many else "one SymPy expression"
-        raise _Refused(
-            Finding(f"Expected {kind}; got a `{type(value).__name__}`.", "wrong-type", "", f"`{signature}`")
-        ) from None
+        kind = f"a list of {len(expected)} SymPy expressions" if many else "one SymPy expression"
+        got = "one expression" if isinstance(value, sympy.Expr) else f"a `{type(value).__name__}`"
+        step = "One slope for each class: collect them in a list." if many else f"`{signature}`"
+        raise _Refused(Finding(f"Expected {kind}; got {got}.", "wrong-type", "", step)) from None
     if many and len(answer) != len(expected):
         raise _Refused(
             Finding(f"Expected {len(expected)} expressions; got {len(answer)}.", "wrong-count", "", f"`{signature}`")
@@ -238,15 +248,15 @@ def _sequence(value: Any) -> list:
     return list(value) if isinstance(value, list | tuple) or hasattr(value, "__iter__") else [value]
 
 
-def _close(a, b) -> bool:
+def _close(a, b, tolerance: float = TOLERANCE) -> bool:
     try:
-        return bool(abs(complex(a) - complex(b)) <= TOLERANCE * max(1.0, abs(complex(b))))
+        return bool(abs(complex(a) - complex(b)) <= tolerance * max(1.0, abs(complex(b))))
     except (TypeError, ValueError, OverflowError):
         return False
 
 
-def _number(a) -> str:
+def _number(a, digits: int) -> str:
     try:
-        return f"{float(a):.6g}"
+        return f"{float(a):.{digits}g}"
     except (TypeError, ValueError):
         return str(a)

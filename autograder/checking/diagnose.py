@@ -35,19 +35,25 @@ def diagnose(exercise: Exercise, f: Callable, records: list[Record], wrong: Wron
 
 
 def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong) -> list[Finding]:
-    named = _named_mistake(exercise, records)
+    named = _named_mistake(exercise, records, wrong)
     if named is not None:
-        return [named]
+        return [_with_the_good(named, wrong)]
 
     raised = [record for record in records if record.call.error is not None]
     answered = [record for record in records if record.call.error is None]
+    findings: list[Finding] = []
     if raised:
-        return [_raised_in_some_cases(exercise, raised, answered)]
+        findings.append(_raised_in_some_cases(exercise, raised, answered))
+    if (shapeless := _no_structure(answered)) is not None:
+        findings.append(shapeless)
+    answered = [record for record in answered if record.answer]
+    if findings:
+        named = _named_mistake(exercise, answered, wrong) if answered else None
+        return [*findings, named] if named else findings
 
     bad = [name for name in wrong if any(r.case.name in wrong[name] for r in answered)]
     if (finding := _common_factor(bad, answered)) is not None:
         return [_with_the_good(finding, wrong)]
-    findings: list[Finding] = []
     by_cause: dict[str, list[str]] = {}
     single: dict[str, Finding] = {}
     for name in bad:
@@ -60,6 +66,8 @@ def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong)
             listing = _listing([f"`{name}`" for name in others])
             verb = "is" if len(others) == 1 else "are"
             more = f"The same holds for {listing}." if finding.cause else f"{listing} {verb} wrong as well."
+            if finding.cause == "outputs-swapped":
+                more = f"{listing} {verb} out of place as well."
             finding = replace(finding, what=f"{finding.what} {more}")
         findings.append(finding)
     findings[-1] = _with_the_good(findings[-1], wrong)
@@ -79,6 +87,16 @@ def _listing(items: list[str]) -> str:
     return " and ".join(", ".join(items).rsplit(", ", 1))
 
 
+def _no_structure(records: list[Record]) -> Finding | None:
+    """Answers that could not be read at all, in some of the cases."""
+    bad = [record for record in records if record.faults and not record.answer]
+    if not bad:
+        return None
+    fault = next(iter(bad[0].faults.values()))
+    where = ", ".join(f"“{record.case.name}”" for record in bad[:3])
+    return Finding(f"In the case {where}: {fault}", fault.cause, next_step=fault.next_step)
+
+
 def _raised_in_some_cases(exercise: Exercise, raised: list[Record], answered: list[Record]) -> Finding:
     where = "the case " + ", ".join(f"“{record.case.name}”" for record in raised[:2])
     finding = exercise._raised(raised[0], where)
@@ -95,7 +113,7 @@ def _raised_in_some_cases(exercise: Exercise, raised: list[Record], answered: li
     return Finding(f"{finding.what} It runs in {listing}.", finding.cause, finding.likely, finding.next_step)
 
 
-def _named_mistake(exercise: Exercise, records: list[Record]) -> Finding | None:
+def _named_mistake(exercise: Exercise, records: list[Record], wrong: Wrong) -> Finding | None:
     """Does a chaff of this exercise give the learner's answer, or fail as it does, in every case?"""
     for chaff in exercise.chaffs:
         if all(_gives(exercise, chaff.function, record) for record in records):
@@ -103,14 +121,13 @@ def _named_mistake(exercise: Exercise, records: list[Record]) -> Finding | None:
             if raised is not None:
                 what = exercise._raised(raised, f"the case “{raised.case.name}”").what
                 return Finding(what, chaff.cause, chaff.misconception, chaff.hint)
-            differing = [
-                (record, name)
-                for record in records
-                for name, r in record.expected.items()
-                if not (name in record.answer and same(record.answer[name], r, 1e-7))
-            ]
-            record, name = differing[0]
-            return Finding(_difference(name, record), chaff.cause, chaff.misconception, chaff.hint)
+            bad = [name for name in wrong if any(record.case.name in wrong[name] for record in records)]
+            if not bad:
+                return None
+            factor = _common_factor(bad, records)
+            worst = next(record for record in records if record.case.name in wrong[bad[0]])
+            what = factor.what if factor else _difference(bad[0], worst)
+            return Finding(what, chaff.cause, chaff.misconception, chaff.hint)
     return None
 
 
@@ -148,7 +165,7 @@ def _one_output(exercise: Exercise, f: Callable, name: str, records: list[Record
     if any(record.answer[name].shape != record.expected[name].shape for record in records):
         return _shape_in_some_cases(name, records)
     wide = [(r, r.answer[name].astype(float), r.expected[name].astype(float)) for r in records]
-    for rung in (_factor, _upstream, _transform, _extra_term, _extra_factor, _per_row, _rounded):
+    for rung in (_rounded, _factor, _upstream, _transform, _extra_term, _extra_factor, _per_row):
         finding = rung(exercise, f, name, wide)
         if finding is not None:
             return finding
@@ -349,11 +366,18 @@ def _factor(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding |
     ratios = [(record, _ratio(a, r)) for record, a, r in wide if r.any()]
     if not ratios or any(c is None for _, c in ratios):
         if all(not a.any() for _, a, _ in wide):
+            if wide[0][1].ndim == 0:
+                return Finding(
+                    f"`{name}` is always 0.",
+                    "all-zeros",
+                    "it starts at 0 and never changes.",
+                    "Which line of yours should change it?",
+                )
             return Finding(
                 f"`{name}` is zero everywhere.",
                 "all-zeros",
                 "the array that was prepared for the result was never filled, or everything was multiplied by 0.",
-                "Follow one entry from the upstream gradient to the result: where does it become 0?",
+                "Follow one entry through your lines to the result: where does it become 0?",
             )
         return None
     if all(r.size == 1 for _, _, r in wide) or len(wide) < 2:
@@ -658,15 +682,15 @@ def _only_there(exercise: Exercise, name: str, records: list[Record], bad: dict)
         return Finding(
             f"{what} It is wrong only in {listing}; the other {len(right)} cases are right.",
             "special-case",
-            f"something holds in general but not where “{wrong[0].case.name}” says.",
-            "What is special about that case, and which line of yours relies on its not being so?",
+            "the general case is handled; this kind of input is not.",
+            f"What is special about “{wrong[0].case.name}”? Follow such an input through your lines.",
         )
     if {r.case.name for r in right} == {r.case.name for r in records if r.case.sizes.get("N") == 1} and right:
         return Finding(
             f"{what} For a single example (N = 1) it is right.",
             "examples-mixed",
-            "examples of a batch get mixed up: a sum, mean or maximum over the wrong axis, or an index that picks "
-            "from all rows.",
+            "examples of a batch get mixed up (a sum, mean or maximum over the wrong axis, an index that picks from "
+            "all rows), or a 1/N stands in the wrong place.",
             "Follow the first row of the batch through your code. Where do numbers of other rows reach it?",
         )
     if right:
@@ -674,12 +698,11 @@ def _only_there(exercise: Exercise, name: str, records: list[Record], bad: dict)
     mask = bad[worst.case.name]
     if r.size > 1:
         what += f" {int(mask.sum())} of {mask.size} entries differ{_pattern(mask)};"
-        what += f" the cosine between your gradient and the right one is {cosine(a, r):.3f}."
-    return Finding(
-        what,
-        None,
-        next_step="Compute that one entry by hand, from the smallest case, and compare the lines one by one.",
-    )
+        what += f" the cosine between your answer and the right one is {cosine(a, r):.3f}."
+    step = "Compute that one entry by hand, from the smallest case, and compare the lines one by one."
+    if r.ndim == 0:
+        step = "Compute it by hand for the smallest input that you can think of, and compare the lines one by one."
+    return Finding(what, None, next_step=step)
 
 
 def _pattern(mask: np.ndarray) -> str:

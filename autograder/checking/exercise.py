@@ -11,7 +11,7 @@ import numpy as np
 
 from autograder.checking.call import SECONDS_PER_CALL, Call, TimeLimit, call
 from autograder.checking.compare import agrees, same
-from autograder.checking.score import Finding, Score
+from autograder.checking.score import Finding, Score, replay_line
 from autograder.checking.structure import Flat, WrongStructure, flatten, read
 
 
@@ -112,17 +112,19 @@ class Exercise:
         """Judge a learner's function. Raises nothing that ``f`` does."""
         from autograder.checking.diagnose import diagnose
 
-        replay = f"check({getattr(f, '__name__', self.name)}, seed={seed})"
+        replay = replay_line(f, self.name, seed)
         cases = self.make_cases(np.random.default_rng(seed))
         records = self._run(f, cases)
         stop = self._stopped(records, len(cases))
         if stop is not None:
-            return self._score(0.0, seed, [stop], replay, "")
+            written = stop.cause != "not-written"
+            return self._score(0.0, seed, [stop, *(_from_the_notebook(f) if written else [])], replay, "")
 
         wrong = self._wrong(records)
         conduct = [] if self._all_wrong(records, wrong) else self._conduct(f, records, seed)
         findings = diagnose(self, f, records, wrong) if any(wrong.values()) else []
-        findings += conduct + _notes(records)
+        findings += conduct
+        findings += (_from_the_notebook(f) if findings else []) + _notes(records)
         points = self._points(records, wrong, conduct)
         summary = f"{len(records)} cases, seed {seed}: " + ", ".join(record.case.name for record in records) + "."
         return self._score(points, seed, findings, replay, summary)
@@ -204,10 +206,19 @@ class Exercise:
             return Finding(what, "wrong-signature", next_step=f"Its signature must be `{self.signature}`.")
         if isinstance(error, RecursionError):
             return Finding(what, "recursion", "the function calls itself without end.", "What ends the recursion?")
+        if isinstance(error, UnboundLocalError):
+            return Finding(
+                what,
+                "unset-variable",
+                "the variable gets its value inside a loop or an `if` that was passed over: a loop may run zero times.",
+                "Give the variable a value before the loop.",
+            )
         if isinstance(error, NameError):
             known = difflib.get_close_matches(getattr(error, "name", "") or "", self.parameters, 1)
             hint = f"Did you mean `{known[0]}`?" if known else "Is that name defined inside the function, or imported?"
             return Finding(what, "name-error", next_step=hint)
+        if text and ("xor" in text[0] or "for ^" in text[0]):
+            return Finding(what, "power-sign", "`^` is not the power in Python.", "Write `x**2`.")
         step = f"The shapes there were: {shapes}." if shapes else "Call the function yourself on a small input."
         return Finding(what, "raised", next_step=step)
 
@@ -298,8 +309,28 @@ class Exercise:
         )
 
     def _score(self, points: float, seed: int, findings: list[Finding], replay: str, summary: str) -> Score:
-        findings = [replace(finding, replay=replay) for finding in findings]
+        findings = [replace(finding, replay="" if finding.cause == "not-written" else replay) for finding in findings]
         return Score(self.name, points, float(self.points), seed, summary, findings)
+
+
+def _from_the_notebook(f: Callable) -> list[Finding]:
+    """A remark if a wrong answer reads numbers or arrays that are not its own: a notebook's `N`, say."""
+    code, known = getattr(f, "__code__", None), getattr(f, "__globals__", {})
+    if code is None:
+        return []
+    names = [name for name in code.co_names if isinstance(known.get(name), int | float | np.ndarray | np.number)]
+    if not names:
+        return []
+    listing = ", ".join(f"`{name}`" for name in names)
+    return [
+        Finding(
+            f"Your function reads {listing} from the notebook, not from its arguments.",
+            "global-variable",
+            "a size or an array of the notebook is used, and the arguments have others.",
+            "Take sizes from the arguments, for example `N = len(X)` or `N, C = Z.shape`.",
+            note=True,
+        )
+    ]
 
 
 def _notes(records: list[Record]) -> list[Finding]:

@@ -1,6 +1,7 @@
 """What a check answers: a :class:`Score` with its findings, as a card for people and a number for nbgrader."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
 
@@ -84,7 +85,7 @@ class Score:
         body = "".join(_finding_html(finding) for finding in self.findings)
         foot = escape(self.summary)
         if replay and not self.passed:
-            foot += f" Replay: <code>{escape(replay)}</code>"
+            foot += f"{'<br>' if foot else ''}Replay: <code>{escape(replay)}</code>"
         return (
             f'<section aria-label="Check of {escape(title)}" style="border-left: 5px solid {colour}; '
             "background: rgba(128, 128, 128, 0.1); color: inherit; padding: 0.6em 1em; margin: 0.4em 0; "
@@ -105,6 +106,17 @@ def _finding_html(finding: Finding) -> str:
 
 
 def _inline(text: str) -> str:
-    """Escape text; turn `code` into code and new lines into breaks."""
-    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
-    return text.replace("\n", "<br>")
+    """Escape text; turn `code` into code, *words* into emphasis and new lines into breaks."""
+    pieces = escape(text, quote=False).split("`")
+    for i, piece in enumerate(pieces):
+        if i % 2:
+            pieces[i] = f"<code>{piece}</code>"
+        else:
+            pieces[i] = re.sub(r"(?<!\w)\*(\w[^*]*)\*(?!\w)", r"<em>\1</em>", piece)
+    return "".join(pieces).replace("\n", "<br>")
+
+
+def replay_line(f: Callable, exercise: str, seed: int) -> str:
+    """The line that repeats a check."""
+    name = getattr(f, "__name__", "f")
+    return f"check({name}, seed={seed})" if name == exercise else f'check({name}, "{exercise}", seed={seed})'

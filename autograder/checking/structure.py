@@ -89,7 +89,9 @@ def _expect_sequence(value: Any, length: int, expected: str) -> None:
     if not isinstance(value, tuple | list):
         raise WrongStructure("wrong-type", f"Expected {expected}; got {_kind(value)}.")
     if len(value) != length:
-        raise WrongStructure("wrong-count", f"Expected {expected}; got {len(value)} of them.")
+        raise WrongStructure(
+            "wrong-count", f"Expected {expected}; got {len(value)}.", "Does the `return` list them all, in this order?"
+        )
 
 
 def _array(name: str, value: Any) -> np.ndarray:

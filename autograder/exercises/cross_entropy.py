@@ -1,8 +1,8 @@
 """Chapter 2: softmax, cross-entropy from logits, and their gradients."""
 
-import backprop
 import numpy as np
 
+import backprop
 from autograder.checking.derivation import Derivation
 from autograder.checking.draw import labels, normal, rows_that_sum_to_1
 from autograder.checking.exercise import Case, Exercise
@@ -283,6 +283,15 @@ def _(p):
 
 
 @softmax_jacobian.chaff(
+    "columns-scaled",
+    "`p * (np.eye(C) - p)` multiplies and subtracts along *columns*: every entry got p_k where one factor must be p_j.",
+    "p_j belongs to the row. How does NumPy line up a vector of C with a matrix: `p` or `p[:, None]`?",
+)
+def _(p):
+    return p * (np.eye(len(p)) - p)
+
+
+@softmax_jacobian.chaff(
     "softmax-applied-again",
     "the argument was put through a softmax again; it holds probabilities already.",
     "Is `p` logits or probabilities?",
@@ -511,6 +520,15 @@ def _(p, k):
 
 
 @softmax_ce_slope.chaff(
+    "index-mixed-up",
+    "p_k stands in every entry. The slope in z_j needs p_j: each logit moves its own probability.",
+    "How many different probabilities occur in your list?",
+)
+def _(p, k):
+    return [p[k] - (1 if j == k else 0) for j in range(len(p))]
+
+
+@softmax_ce_slope.chaff(
     "slope-in-p",
     "this is the slope in the *probability*, −1/p_k; it still has to go through the softmax to the logits.",
     "The chain: logits z, probabilities p, loss. Which derivative joins z to p?",
@@ -646,6 +664,44 @@ def _(Z, y):
     P = backprop.softmax(Z)
     P[:, y] -= 1
     return P / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "one-subtracted-in-whole-rows",
+    "`P[y] -= 1` takes the labels for row numbers.",
+    "Which entry of row n should change? It needs two indices: the row and its label.",
+)
+def _(Z, y):
+    P = backprop.softmax(Z)
+    P[y] -= 1
+    return P / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "labels-not-onehot",
+    "the label itself, a number such as 3, was subtracted. What is subtracted is 1, at the right class only.",
+    "How would class 7 differ from class 1? Only by the place of the 1.",
+)
+def _(Z, y):
+    return (backprop.softmax(Z) - y[:, None]) / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "part-not-averaged",
+    "only the one-hot part is divided by N; the mean applies to both.",
+    "Where are the parentheses?",
+)
+def _(Z, y):
+    return backprop.softmax(Z) - _onehot(y, Z.shape[1]) / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "part-not-averaged",
+    "only the probabilities are divided by N; the mean applies to both parts.",
+    "Where are the parentheses?",
+)
+def _(Z, y):
+    return backprop.softmax(Z) / len(y) - _onehot(y, Z.shape[1])
 
 
 @cross_entropy_grad.chaff(
@@ -817,7 +873,8 @@ def _binary_cases(rng: np.random.Generator) -> list[Case]:
     return [
         case("7 examples", 7),
         case("13 examples", 13),
-        case("N = 1", 1),
+        case("N = 1", 1, z=np.array([-1.3])),
+        case("N = 1, positive logit", 1, z=np.array([0.7])),
         case("soft targets", 11, t=rng.uniform(0.1, 0.9, 11)),
         case("all targets 1", 5, t=np.ones(5)),
         case("all targets 0", 5, t=np.zeros(5)),
@@ -876,7 +933,7 @@ def two_logaddexps(z, t):
 @bce_with_logits.chaff(
     "overflow",
     "`log(sigmoid(z))` underflows to log(0), or `exp(z)` overflows, at large logits.",
-    "log(1 + exp(z)) is `np.logaddexp(0, z)`. Write both logarithms with it.",
+    "log(1 + exp(z)) is a log-sum-exp of 0 and z. Which shift keeps both exponentials small?",
 )
 def _(z, t):
     with np.errstate(all="ignore"):
@@ -887,7 +944,7 @@ def _(z, t):
 @bce_with_logits.chaff(
     "overflow",
     "`exp(z)` overflows at large logits.",
-    "log(1 + exp(z)) is `np.logaddexp(0, z)`.",
+    "log(1 + exp(z)) is a log-sum-exp of 0 and z. Which shift keeps both exponentials small?",
 )
 def _(z, t):
     with np.errstate(all="ignore"):
@@ -897,7 +954,7 @@ def _(z, t):
 @bce_with_logits.chaff(
     "clipped",
     "probabilities are clipped, or a constant is added, before the logarithm: confident mistakes cost too little.",
-    "log(1 + exp(z)) is `np.logaddexp(0, z)`; then nothing needs clipping.",
+    "Take the logarithm on paper first, as in log-softmax; then nothing needs clipping.",
 )
 def _(z, t):
     p = np.clip(_sigmoid_slow(z), 1e-7, 1 - 1e-7)
@@ -912,6 +969,33 @@ def _(z, t):
 @bce_with_logits.chaff("sum-not-mean", "the examples are summed, not averaged.", "Is there a division by N?")
 def _(z, t):
     return backprop.bce_with_logits(z, t) * len(z)
+
+
+@bce_with_logits.chaff(
+    "sign-of-linear-term",
+    "the term t·z is added; it is subtracted.",
+    "For t = 1, a larger logit should cost less.",
+)
+def _(z, t):
+    return np.mean(np.logaddexp(0, z) + t * z)
+
+
+@bce_with_logits.chaff(
+    "max-missing",
+    "log(1 + exp(−|z|)) is only part of the softplus: for positive z the shift has to be added back.",
+    "Write log(1 + exp(z)) for z > 0 as z + something. Which term did you leave out?",
+)
+def _(z, t):
+    return np.mean(np.log1p(np.exp(-np.abs(z))) - t * z)
+
+
+@bce_with_logits.chaff(
+    "hardened-targets",
+    "t was treated as 0 or 1; it may be anything between.",
+    "What does your code do with t = 0.3?",
+)
+def _(z, t):
+    return backprop.bce_with_logits(z, np.round(t))
 
 
 @bce_with_logits.chaff(

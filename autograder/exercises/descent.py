@@ -1,8 +1,8 @@
 """Chapter 1: the mean squared error, its gradient, and walking downhill."""
 
-import backprop
 import numpy as np
 
+import backprop
 from autograder.checking.derivation import Derivation
 from autograder.checking.draw import normal
 from autograder.checking.exercise import Case, Exercise
@@ -80,6 +80,15 @@ def _(y_hat, y):
 )
 def _(y_hat, y):
     return (y_hat - y) ** 2
+
+
+@mse_slope.chaff(
+    "square-not-differentiated",
+    "the difference is still squared; the derivative of u² is 2u, without a square.",
+    "Is your slope ever negative? Should it be?",
+)
+def _(y_hat, y):
+    return 2 * (y_hat - y) ** 2
 
 
 @mse_slope.chaff(
@@ -291,6 +300,15 @@ def _(Y_hat, Y):
     return np.mean(2 * (Y_hat - Y), axis=0)
 
 
+@mse_grad.chaff(
+    "square-not-differentiated",
+    "the difference is still squared; the derivative of u² is 2u, without a square.",
+    "Is your gradient ever negative? Should it be?",
+)
+def _(Y_hat, Y):
+    return 2 * (Y_hat - Y) ** 2 / Y.size
+
+
 @mse_grad.chaff("loss-returned", "this is the loss, not its gradient.", "Differentiate once.")
 def _(Y_hat, Y):
     return np.mean((Y_hat - Y) ** 2)
@@ -460,10 +478,10 @@ def _descent_cases(rng: np.random.Generator) -> list[Case]:
     return [
         Case("reaches the tolerance", (bowl, centre + 2 + normal(rng, 3), 0.3, 1e-3, 1000)),
         Case("runs out of steps", (bowl, centre + 5 + normal(rng, 3), 0.05, 1e-6, 17)),
-        Case("starts at the minimum", (bowl, centre.copy(), 0.3, 1e-3, 50)),
+        Case("starts at the minimum", (bowl, centre.copy(), 0.3, 1e-3, 50), group="corners"),
         Case("many small entries", (wide_bowl, np.full(25, 0.5), 0.5, 0.12, 200)),
-        Case("a tolerance that is met exactly", (slope, normal(rng, 2), 0.1, 5.0, 10)),
-        Case("no steps allowed", (bowl, centre + 1.0, 0.3, 1e-3, 0)),
+        Case("a tolerance that is met exactly", (slope, normal(rng, 2), 0.1, 5.0, 10), group="corners"),
+        Case("no steps allowed", (bowl, centre + 1.0, 0.3, 1e-3, 0), group="corners"),
         Case("a large learning rate", (bowl, centre + 1.0, 0.9, 1e-2, 300)),
         Case("parameters in a matrix", (matrix_bowl, normal(rng, 2, 3) + 3, 0.2, 1e-2, 500)),
     ]
@@ -613,6 +631,49 @@ def _(grad, theta, lr, tol, max_steps):
 
 
 @gradient_descent.chaff(
+    "one-step-too-many",
+    "one step more than `max_steps` may be taken.",
+    "With `max_steps` of 0, how often does your loop run?",
+)
+def _(grad, theta, lr, tol, max_steps):
+    return _descend(grad, theta, lr, tol, max_steps + 1)
+
+
+@gradient_descent.chaff(
+    "squared-norm",
+    "the square of the norm is compared with `tol`: the root is missing.",
+    "The norm of (3, 4) is 5, not 25.",
+)
+def _(grad, theta, lr, tol, max_steps):
+    return _descend(grad, theta, lr, tol, max_steps, small=lambda g: (g**2).sum() <= tol)
+
+
+@gradient_descent.chaff(
+    "gradient-computed-once",
+    "the gradient was computed at the start and never again: all steps go in one direction.",
+    "The slope changes as you walk. Where in your loop is `grad` called?",
+)
+def _(grad, theta, lr, tol, max_steps):
+    g = grad(theta)
+    return _descend(lambda _: g, theta, lr, tol, max_steps)
+
+
+@gradient_descent.chaff("counter-never-grows", "`steps` stays 0.", "Which line counts a step that was taken?")
+def _(grad, theta, lr, tol, max_steps):
+    return backprop.gradient_descent(grad, theta, lr, tol, max_steps)[0], 0
+
+
+@gradient_descent.chaff(
+    "index-not-count",
+    "the number of the loop's last round was returned: counting from 0, it is one behind when the steps run out.",
+    "After `for i in range(5)`, what is i, and how many steps were taken?",
+)
+def _(grad, theta, lr, tol, max_steps):
+    theta, steps = backprop.gradient_descent(grad, theta, lr, tol, max_steps)
+    return theta, min(steps, max(max_steps - 1, 0))
+
+
+@gradient_descent.chaff(
     "normalised",
     "the gradient is divided by its length: all steps are equally long, and near the minimum they overshoot.",
     "Should steps shrink as the slope flattens?",
@@ -635,4 +696,147 @@ def _(grad, theta, lr, tol, max_steps):
     return theta, max_steps
 
 
-EXERCISES = [mse_slope, mse, mse_grad, linear_mse_grads, gradient_descent]
+# max_learning_rate
+
+
+def _border_cases(rng: np.random.Generator) -> list[Case]:
+    def case(name: str, X: np.ndarray) -> Case:
+        return Case(name, (X,), {"N": X.shape[0], "D": X.shape[1]})
+
+    return [
+        case("7 × 5", normal(rng, 7, 5)),
+        case("11 × 3", normal(rng, 11, 3)),
+        case("D = 1", 3 * normal(rng, 13, 1)),
+        case("N = 1", normal(rng, 1, 5)),
+        case("square", normal(rng, 5, 5)),
+        case("columns of very different size", normal(rng, 17, 2) * [0.01, 30.0]),
+        case("columns far from zero", 10 + normal(rng, 19, 2)),
+    ]
+
+
+def _max_learning_rate(X: np.ndarray) -> float:
+    """2/λmax of the Hessian (2/N) XᵀX."""
+    return len(X) / float(np.linalg.eigvalsh(X.T @ X)[-1])
+
+
+max_learning_rate = Exercise(
+    "max_learning_rate",
+    CHAPTER,
+    2,
+    "max_learning_rate(X)",
+    ("rate",),
+    reference=_max_learning_rate,
+    make_cases=_border_cases,
+)
+
+
+@max_learning_rate.wheat
+def by_singular_values(X):
+    return len(X) / np.linalg.svd(X, compute_uv=False)[0] ** 2
+
+
+@max_learning_rate.wheat
+def by_the_spectral_norm(X):
+    return X.shape[0] / np.linalg.norm(X, 2) ** 2
+
+
+@max_learning_rate.wheat
+def by_general_eigenvalues(X):
+    return 2 / max(np.linalg.eigvals(2 / len(X) * X.T @ X).real)
+
+
+@max_learning_rate.wheat
+def by_power_iteration(X):
+    H = 2 / len(X) * X.T @ X
+    v = X[0] + 0.1
+    for _ in range(200_000):
+        w = H @ v
+        w /= np.linalg.norm(w)
+        if np.linalg.norm(w - v) < 1e-13:
+            break
+        v = w
+    return float(2 / (v @ H @ v))
+
+
+@max_learning_rate.chaff(
+    "N-missing",
+    "the eigenvalue is that of XᵀX alone; the Hessian of a *mean* carries 2/N.",
+    "Differentiate the gradient once more: which factors stand before XᵀX?",
+)
+def _(X):
+    return 2 / np.linalg.eigvalsh(X.T @ X)[-1]
+
+
+@max_learning_rate.chaff(
+    "half-the-border",
+    "1/λmax is the rate that settles the steepest direction in one step; the border is twice that.",
+    "The factor of a direction is 1 − ηλ. For which η is it −1?",
+)
+def _(X):
+    return 0.5 * _max_learning_rate(X)
+
+
+@max_learning_rate.chaff(
+    "smallest-eigenvalue",
+    "the smallest eigenvalue was taken. The steepest direction is the first to break.",
+    "All factors |1 − ηλ| must be below 1. Which λ fails first as η grows?",
+)
+def _(X):
+    with np.errstate(all="ignore"):
+        return 2 / np.linalg.eigvalsh(2 / len(X) * X.T @ X)[0]
+
+
+@max_learning_rate.chaff(
+    "factor-2-missing",
+    "the 2 of the square is missing in the Hessian.",
+    "The gradient is (2/N) Xᵀ(Xw − y). What is its derivative in w?",
+)
+def _(X):
+    return 2 * _max_learning_rate(X)
+
+
+@max_learning_rate.chaff(
+    "trace-not-largest",
+    "the sum of all eigenvalues (the trace) was taken, or the Frobenius norm: that is too careful.",
+    "Which single direction is the steepest?",
+)
+def _(X):
+    return len(X) / (X**2).sum()
+
+
+@max_learning_rate.chaff(
+    "largest-diagonal-entry",
+    "the largest diagonal entry of the Hessian was taken. Correlated columns are steeper together than alone.",
+    "Is the steepest direction always along an axis?",
+)
+def _(X):
+    return len(X) / (X**2).sum(axis=0).max()
+
+
+@max_learning_rate.chaff(
+    "eigenvalue-returned", "this is λmax itself, not the learning rate.", "The steeper, the smaller the steps."
+)
+def _(X):
+    return np.linalg.eigvalsh(2 / len(X) * X.T @ X)[-1]
+
+
+@max_learning_rate.chaff(
+    "singular-value-not-squared",
+    "the singular value of X was used without its square.",
+    "How do the eigenvalues of XᵀX follow from the singular values of X?",
+)
+def _(X):
+    return len(X) / np.linalg.svd(X, compute_uv=False)[0]
+
+
+@max_learning_rate.chaff(
+    "columns-centred",
+    "the columns were centred first. This model has no bias: the columns count as they are.",
+    "Does X @ w know what the means of the columns are?",
+)
+def _(X):
+    with np.errstate(all="ignore"):
+        return _max_learning_rate(X - X.mean(axis=0))
+
+
+EXERCISES = [mse_slope, mse, mse_grad, linear_mse_grads, gradient_descent, max_learning_rate]

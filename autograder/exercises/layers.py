@@ -1,8 +1,8 @@
 """Chapter 5: backward passes of layers, as vector-Jacobian products."""
 
-import backprop
 import numpy as np
 
+import backprop
 from autograder.checking.derivation import Derivation
 from autograder.checking.draw import normal, off_kink, rows_that_sum_to_1
 from autograder.checking.exercise import Case, Exercise

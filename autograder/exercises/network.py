@@ -2,9 +2,9 @@
 
 import itertools
 
-import backprop
 import numpy as np
 
+import backprop
 from autograder.checking.call import call
 from autograder.checking.derivation import Derivation
 from autograder.checking.draw import KINK, labels, normal

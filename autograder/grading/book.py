@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import unescape
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import yaml
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
+from autograder.exercises import EXERCISES
 from autograder.grading.chapters import learner_version, link_notebooks, read_source
 
 REGION = re.compile(r"^[ \t]*### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION$", re.DOTALL | re.MULTILINE)
@@ -37,6 +38,7 @@ def build_book(
     book: Path = Path("book"),
     sources: Path = Path("solutions"),
     work: Path = Path(".build/staging"),
+    exercises: Mapping = EXERCISES,
 ) -> Path:
     """Build the website from ``book/`` and the chapters, and return its front page.
 
@@ -58,7 +60,7 @@ def build_book(
     output, work = Path(output), Path(work).resolve() / ("withheld" if withhold else "folded")
     if output.exists() and any(output.iterdir()) and not (output / "searchindex.js").exists():
         raise BookError(f"{output} is not empty, and holds no earlier build of the book: name another folder")
-    stage(book, sources, work / "source", withhold, cache=_cache(work))
+    stage(book, sources, work / "source", withhold, _cache(work), exercises)
     shutil.rmtree(work / "_build", ignore_errors=True)  # pages of earlier builds would stay
     _jupyter_book(work / "source", work)
     site = work / "_build" / "html"
@@ -69,7 +71,7 @@ def build_book(
     return output / "index.html"
 
 
-def stage(book: Path, sources: Path, target: Path, withhold: bool, cache: Path) -> None:
+def stage(book: Path, sources: Path, target: Path, withhold: bool, cache: Path, exercises: Mapping = EXERCISES) -> None:
     """Write the source tree that Jupyter Book reads: ``book/``, the chapters, and their notebooks to download."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(book, target)
@@ -80,11 +82,11 @@ def stage(book: Path, sources: Path, target: Path, withhold: bool, cache: Path) 
     notebooks = target / "extra" / "notebooks"
     notebooks.mkdir(parents=True)
     for path in _chapters(sources):
-        nb = read_source(path)
+        nb = read_source(path, exercises)
         text = jupytext.writes(page(nb, withhold), fmt="md:myst")
         (target / path.name).write_text(text, encoding="utf-8")
-        text = nbformat.writes(link_notebooks(learner_version(nb)))
-        (notebooks / f"{path.stem}.ipynb").write_text(text + "\n", encoding="utf-8")
+        text = nbformat.writes(link_notebooks(learner_version(nb))) + "\n"
+        (notebooks / f"{path.stem}.ipynb").write_text(text, encoding="utf-8")
 
 
 def page(nb: NotebookNode, withhold: bool = False) -> NotebookNode:
@@ -102,22 +104,22 @@ def page(nb: NotebookNode, withhold: bool = False) -> NotebookNode:
 
 
 def leaks(site: Path, sources: Path, book: Path) -> list[str]:
-    """Lines of solutions that stand anywhere in the files of ``site``: what to tell for each, empty if none do.
+    """Solutions, and lines of them, that stand in any file of ``site``: what to tell for each, empty if none do.
 
     Lines that readers may see are not counted: those in the text of ``book``, or in a chapter outside its solutions.
     """
-    secrets = {_squash(line): line.strip() for path in _chapters(sources) for line in _solution_lines(path)}
+    secrets = {_squash(text): text.strip() for path in _chapters(sources) for text in _solutions(path)}
     public = [REGION.sub("", path.read_text(encoding="utf-8")) for path in _chapters(sources)]
     public += [path.read_text(encoding="utf-8") for path in Path(book).rglob("*.md")]
     visible = _squash("\n".join(public))
-    secrets = {key: line for key, line in secrets.items() if len(key) >= SHORTEST_SECRET and key not in visible}
+    secrets = {key: text for key, text in secrets.items() if len(key) >= SHORTEST_SECRET and key not in visible}
     found = []
     for path in sorted(path for path in Path(site).rglob("*") if path.is_file()):
         raw = path.read_text(encoding="utf-8", errors="ignore")
         text = _squash(raw)
         if path.suffix in {".html", ".js"}:  # highlighting puts tags inside a line
             text += "\n" + _squash(unescape(re.sub(r"<[^>]*>", "", raw)))
-        found += [f"{path.relative_to(site)}: {line}" for key, line in secrets.items() if key in text]
+        found += [f"{path.relative_to(site)}: {secret}" for key, secret in secrets.items() if key in text]
     return found
 
 
@@ -125,8 +127,10 @@ def _chapters(sources: Path) -> list[Path]:
     return sorted(Path(sources).glob("[0-9][0-9]-*.md"))
 
 
-def _solution_lines(path: Path) -> Iterator[str]:
+def _solutions(path: Path) -> Iterator[str]:
+    """Every solution of a chapter, whole and line by line."""
     for region in REGION.finditer(path.read_text(encoding="utf-8")):
+        yield region[1]
         yield from region[1].splitlines()
 
 

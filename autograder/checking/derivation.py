@@ -56,26 +56,24 @@ class Derivation:
         """Judge a learner's expression at random points, to 12 digits."""
         rng = np.random.default_rng(seed)
         replay = replay_line(f, self.name, seed)
-        pairs: list[tuple] = []  # (answer, expected, where) at every point, for every case and entry
+        pairs: list[tuple] = []  # (answer, expected, where) for every case, point and entry
         for case, args in self.make_cases():
             try:
                 answer = _read(f, args, self.expected(*args), self.signature)
-                points = self._evaluate(answer, _sequence(self.expected(*args)), args, rng)
+                pairs += self._evaluate(answer, _sequence(self.expected(*args)), args, rng, case)
             except _Refused as refused:
                 finding = refused.finding
                 if case:
                     finding = Finding(f"For {case}: {finding.what}", finding.cause, finding.likely, finding.next_step)
                 return self._score(0.0, seed, [finding], replay, "")
-            for point in points:
-                for i, (a, r) in enumerate(point):
-                    where = f" For {case}, entry {i}." if len(point) > 1 else ""
-                    pairs.append((a, r, where))
         summary = f"Compared at {POINTS} random points, seed {seed}."
         if all(_close(a, r) for a, r, _ in pairs):
             return self._score(float(self.points), seed, [], replay, summary)
         return self._score(0.0, seed, [self._diagnose(f, pairs, seed)], replay, summary)
 
-    def _evaluate(self, answer: list, expected: list, args: tuple, rng: np.random.Generator) -> list[list]:
+    def _evaluate(
+        self, answer: list, expected: list, args: tuple, rng: np.random.Generator, case: str = ""
+    ) -> list[tuple]:
         import sympy
 
         symbols = [
@@ -92,16 +90,14 @@ class Derivation:
             )
         result = []
         for _ in range(POINTS):
-            numbers = [sympy.Rational(int(n), 64) for n in rng.integers(8, 120, size=len(symbols))]
+            numbers = [sympy.Rational(int(n), 128) for n in rng.integers(8, 120, size=len(symbols))]
             if self.simplex:
                 numbers = [n / sum(numbers) for n in numbers]
             point = dict(zip(symbols, numbers, strict=True))
-            result.append(
-                [
-                    (a.subs(point).evalf(PRECISION), r.subs(point).evalf(PRECISION))
-                    for a, r in zip(answer, expected, strict=True)
-                ]
-            )
+            at = "At " + ", ".join(f"{symbol} = {float(n):.3g}" for symbol, n in point.items())
+            for i, (a, r) in enumerate(zip(answer, expected, strict=True)):
+                where = f"{at} (for {case}) entry {i} of your list" if case else f"{at} your expression"
+                result.append((a.subs(point).evalf(PRECISION), r.subs(point).evalf(PRECISION), where))
         return result
 
     def _diagnose(self, f: Callable, pairs: list, seed: int) -> Finding:
@@ -153,16 +149,15 @@ class Derivation:
             wrong = _sequence(sympy.sympify(function(*args)))
             if len(theirs) != len(wrong):
                 return False
-            for point in self._evaluate(theirs, wrong, args, rng):
-                if not all(_close(a, b) for a, b in point):
-                    return False
+            if not all(_close(a, b) for a, b, _ in self._evaluate(theirs, wrong, args, rng)):
+                return False
         return True
 
     @staticmethod
     def _example(pairs: list) -> str:
         a, r, where = next(pair for pair in pairs if not _close(*pair[:2]))
         digits = 6 if _number(a, 6) != _number(r, 6) else 15
-        return f"At a random point your expression is {_number(a, digits)}; it should be {_number(r, digits)}.{where}"
+        return f"{where} is {_number(a, digits)}; it should be {_number(r, digits)}."
 
     def _score(self, points: float, seed: int, findings: list[Finding], replay: str, summary: str) -> Score:
         findings = [replace(finding, replay="" if finding.cause == "not-written" else replay) for finding in findings]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -83,6 +84,12 @@ def _with_the_good(finding: Finding, wrong: Wrong) -> Finding:
     return replace(finding, next_step=f"{finding.next_step} ({remark})".strip())
 
 
+def _cases(records: list[Record]) -> str:
+    """ "the case “N = 1”", "the cases “7 × 5” and “square”"; at most three are named."""
+    names = _listing([f"“{record.case.name}”" for record in records[:3]])
+    return f"the case{'s' if len(records) > 1 else ''} {names}" + (" and others" if len(records) > 3 else "")
+
+
 def _listing(items: list[str]) -> str:
     return " and ".join(", ".join(items).rsplit(", ", 1))
 
@@ -93,12 +100,11 @@ def _no_structure(records: list[Record]) -> Finding | None:
     if not bad:
         return None
     fault = next(iter(bad[0].faults.values()))
-    where = ", ".join(f"“{record.case.name}”" for record in bad[:3])
-    return Finding(f"In the case {where}: {fault}", fault.cause, next_step=fault.next_step)
+    return Finding(f"In {_cases(bad)}: {fault}", fault.cause, next_step=fault.next_step)
 
 
 def _raised_in_some_cases(exercise: Exercise, raised: list[Record], answered: list[Record]) -> Finding:
-    where = "the case " + ", ".join(f"“{record.case.name}”" for record in raised[:2])
+    where = _cases(raised)
     finding = exercise._raised(raised[0], where)
     alike = {record.case.name for record in answered}
     if isinstance(raised[0].call.error, ValueError) and alike and all("square" in name for name in alike):
@@ -109,8 +115,7 @@ def _raised_in_some_cases(exercise: Exercise, raised: list[Record], answered: li
             "the wrong order.",
             "Write the shape of each factor beside it: (n, k) @ (k, m) gives (n, m).",
         )
-    listing = ", ".join(f"“{record.case.name}”" for record in answered)
-    return Finding(f"{finding.what} It runs in {listing}.", finding.cause, finding.likely, finding.next_step)
+    return Finding(f"{finding.what} It runs in {_cases(answered)}.", finding.cause, finding.likely, finding.next_step)
 
 
 def _named_mistake(exercise: Exercise, records: list[Record], wrong: Wrong) -> Finding | None:
@@ -162,8 +167,6 @@ def _one_output(exercise: Exercise, f: Callable, name: str, records: list[Record
         finding = rung(exercise, name, records)
         if finding is not None:
             return finding
-    if any(record.answer[name].shape != record.expected[name].shape for record in records):
-        return _shape_in_some_cases(name, records)
     wide = [(r, r.answer[name].astype(float), r.expected[name].astype(float)) for r in records]
     for rung in (_rounded, _factor, _upstream, _transform, _extra_term, _extra_factor, _per_row):
         finding = rung(exercise, f, name, wide)
@@ -207,39 +210,25 @@ def _transposed(exercise: Exercise, name: str, records: list[Record]) -> Finding
 
 
 def _wrong_shape(exercise: Exercise, name: str, records: list[Record]) -> Finding | None:
-    record = next((r for r in records if r.answer[name].shape != r.expected[name].shape), None)
-    if record is None or not all(r.answer[name].shape != r.expected[name].shape for r in records if _telling(r, name)):
+    bad = [r for r in records if r.answer[name].shape != r.expected[name].shape]
+    if not bad:
         return None
-    a, r = record.answer[name], record.expected[name]
-    what = _difference(name, record)
-    if a.size == r.size and same(a.reshape(r.shape), r, 1e-7):
-        likely = "the numbers are right; an axis of length 1 was kept or added"
-        if a.ndim < r.ndim:
-            likely = "the numbers are right; an axis of length 1 was dropped"
-        return Finding(what, "wrong-shape", likely + ".", "Look for `keepdims`, `reshape` or `None` in an index.")
-    for axis in range(a.ndim):
-        for keep in (False, True):
-            for way, verb in ((np.sum, "summed"), (np.mean, "averaged")):
-                if same(way(a, axis=axis, keepdims=keep), r, 1e-7):
-                    return Finding(
-                        what,
-                        "not-summed" if verb == "summed" else "not-averaged",
-                        f"axis {axis} was not {verb} over.",
-                        f"Each entry of the right `{name}` collects something from every position along that axis. "
-                        "Which operation collects?",
-                    )
-    if a.ndim == 0 and r.ndim:
-        for way, verb in ((np.sum, "summed"), (np.mean, "averaged")):
-            if same(np.asarray(way(r)), a, 1e-7):
-                return Finding(
-                    what,
-                    "reduced-too-far",
-                    f"the whole array was {verb} into one number.",
-                    "A gradient has the shape of what it belongs to. Which axis may be summed here?",
-                )
-    for other, b in record.expected.items():
-        if other != name and same(a, b, 1e-7):
+    fine = _listing([f"“{r.case.name}”" for r in records if r.answer[name].shape == r.expected[name].shape])
+    what = _difference(name, bad[0]) + (f" Its shape is right in {fine}." if fine else "")
+    explained = [_shape_explained(r.answer[name], r.expected[name]) for r in bad]
+    if all(explained):
+        return Finding(what, *Counter(explained).most_common(1)[0][0])
+    for other in bad[0].expected:
+        if other != name and all(same(r.answer[name], r.expected.get(other), 1e-7) for r in records):
             return _swapped(name, other)
+    if fine:
+        return Finding(
+            what,
+            "shape-in-some-cases",
+            "an operation that does something else where axes are 1 long, or equally long (`squeeze`, broadcasting), "
+            "or that treats only some of the axes.",
+            f"Print the shape of every step for an input like that of “{bad[0].case.name}”.",
+        )
     return Finding(
         what,
         "wrong-shape",
@@ -247,27 +236,44 @@ def _wrong_shape(exercise: Exercise, name: str, records: list[Record]) -> Findin
     )
 
 
-def _telling(record: Record, name: str) -> bool:
-    """Axes of length 1 hide mistakes of shape."""
-    return 1 not in record.expected[name].shape and 1 not in record.case.sizes.values()
-
-
-def _shape_in_some_cases(name: str, records: list[Record]) -> Finding:
-    bad = [r for r in records if r.answer[name].shape != r.expected[name].shape]
-    fine = [f"“{r.case.name}”" for r in records if r not in bad]
-    return Finding(
-        _difference(name, bad[0]) + f" It has the right shape in {', '.join(fine)}.",
-        "shape-in-some-cases",
-        "an operation that treats axes of length 1, or equal lengths, in another way (`squeeze`, broadcasting).",
-        f"Print the shape of every step for an input like that of “{bad[0].case.name}”.",
-    )
+def _shape_explained(a: np.ndarray, r: np.ndarray) -> tuple[str, str, str] | None:
+    """Cause, likely cause in words and next step, if an answer of the wrong shape holds the right numbers."""
+    if a.size == r.size and same(a.reshape(r.shape), r, 1e-7):
+        word = "dropped" if a.ndim < r.ndim else "kept or added"
+        likely = f"the numbers are right; an axis of length 1 was {word}."
+        return "wrong-shape", likely, "Look for `keepdims`, `reshape` or `None` in an index."
+    if a.ndim == r.ndim == 2 and same(a.T, r, 1e-7):
+        return "transposed", "the numbers are right; the two axes have changed places.", "Which axis is which?"
+    for way, verb in ((np.sum, "summed"), (np.mean, "averaged")):
+        for count in range(1, a.ndim + 1):
+            for axes in itertools.combinations(range(a.ndim), count):
+                if any(same(way(a, axis=axes, keepdims=keep), r, 1e-7) for keep in (False, True)):
+                    return (
+                        f"not-{verb}",
+                        f"{'axis' if count == 1 else 'axes'} {_listing([str(axis) for axis in axes])} "
+                        f"{'was' if count == 1 else 'were'} not {verb} over.",
+                        "Each entry of the right answer collects something from every position along an axis that it "
+                        "does not have. Which operation collects?",
+                    )
+    for way, verb in ((np.sum, "summed"), (np.mean, "averaged")):
+        for count in range(1, r.ndim + 1):
+            for axes in itertools.combinations(range(r.ndim), count):
+                if any(same(way(r, axis=axes, keepdims=keep), a, 1e-7) for keep in (False, True)):
+                    return (
+                        "reduced-too-far",
+                        "the whole array was " + verb + " into one number."
+                        if count == r.ndim
+                        else f"axis {axes[0]} was {verb} away.",
+                        "The result has one entry for each thing that can be nudged. Which axis may be reduced here?",
+                    )
+    return None
 
 
 def _not_finite(exercise: Exercise, name: str, records: list[Record]) -> Finding | None:
     bad = [r for r in records if not np.isfinite(r.answer[name]).all()]
     if not bad:
         return None
-    where = "every case" if len(bad) == len(records) else "the case " + ", ".join(f"“{r.case.name}”" for r in bad[:3])
+    where = "every case" if len(bad) == len(records) else _cases(bad)
     kinds = "nan" if any(np.isnan(r.answer[name]).any() for r in bad) else "inf"
     return Finding(
         f"`{name}` has {kinds} in {where}.",
@@ -678,9 +684,8 @@ def _only_there(exercise: Exercise, name: str, records: list[Record], bad: dict)
     a, r = worst.answer[name].astype(float), worst.expected[name].astype(float)
     what = _difference(name, worst)
     if right and len(right) >= len(wrong):
-        listing = ", ".join(f"“{record.case.name}”" for record in wrong)
         return Finding(
-            f"{what} It is wrong only in {listing}; the other {len(right)} cases are right.",
+            f"{what} It is wrong only in {_cases(wrong)}; the other {len(right)} cases are right.",
             "special-case",
             "the general case is handled; this kind of input is not.",
             f"What is special about “{wrong[0].case.name}”? Follow such an input through your lines.",
@@ -694,7 +699,7 @@ def _only_there(exercise: Exercise, name: str, records: list[Record], bad: dict)
             "Follow the first row of the batch through your code. Where do numbers of other rows reach it?",
         )
     if right:
-        what += f" It is right in {', '.join(f'“{record.case.name}”' for record in right)}."
+        what += f" It is right in {_cases(right)}."
     mask = bad[worst.case.name]
     if r.size > 1:
         what += f" {int(mask.sum())} of {mask.size} entries differ{_pattern(mask)};"

@@ -121,7 +121,7 @@ class Exercise:
             return self._score(0.0, seed, [stop, *(_from_the_notebook(f) if written else [])], replay, "")
 
         wrong = self._wrong(records)
-        conduct = [] if self._all_wrong(records, wrong) else self._conduct(f, records, seed)
+        conduct = [] if self._all_wrong(records, wrong) else self._conduct(f, records, wrong, seed)
         findings = diagnose(self, f, records, wrong) if any(wrong.values()) else []
         findings += conduct
         findings += (_from_the_notebook(f) if findings else []) + _notes(records)
@@ -257,7 +257,7 @@ class Exercise:
             return 0.0
         return round(self.points * (0.8 * earned + (0.0 if conduct else 0.2)), 2)
 
-    def _conduct(self, f: Callable, records: list[Record], seed: int) -> list[Finding]:
+    def _conduct(self, f: Callable, records: list[Record], wrong: dict, seed: int) -> list[Finding]:
         """Faults that right values can hide: changed arguments, shared memory, memory of earlier calls."""
         findings = []
         changed = sorted({name for record in records for name in record.changed})
@@ -272,7 +272,7 @@ class Exercise:
                     "in its operator.",
                 )
             )
-        shared = next((pair for record in records for pair in record.shared), None)
+        shared = next((pair for record in records for pair in record.shared if not wrong[pair[0]]), None)
         if shared and not changed:
             findings.append(
                 Finding(

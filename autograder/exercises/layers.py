@@ -117,10 +117,28 @@ def _(dZ, X, W):
 
 
 @linear_backward.chaff(
-    "bias-gradient-collapsed", "`db` was summed over both axes.", "How many biases are there? As many entries has `db`."
+    "bias-gradient-collapsed", "`db` was summed over both axes.", "How many biases are there? `db` has as many entries."
 )
 def _(dZ, X, W):
     return dZ @ W.T, X.T @ dZ, dZ.sum()
+
+
+@linear_backward.chaff(
+    "last-example-only",
+    "`dW` holds the outer product of the last example only: each round of the loop replaced the one before.",
+    "Every example adds to `dW`. Is it `=` or `+=`?",
+)
+def _(dZ, X, W):
+    return dZ @ W.T, np.outer(X[-1], dZ[-1]), dZ.sum(axis=0)
+
+
+@linear_backward.chaff(
+    "last-example-only",
+    "`dW` and `db` hold the contribution of the last example only: each round of the loop replaced the one before.",
+    "Every example adds to `dW` and `db`. Is it `=` or `+=`?",
+)
+def _(dZ, X, W):
+    return dZ @ W.T, np.outer(X[-1], dZ[-1]), dZ[-1].copy()
 
 
 @linear_backward.chaff(
@@ -287,6 +305,15 @@ def _(dA, Z):
 
 
 @relu_backward.chaff(
+    "forward-value-returned",
+    "this is max(Z, 0), the forward pass; asked for is the gradient on its way back.",
+    "Which argument says how the loss changes with A? It has to be in the answer.",
+)
+def _(dA, Z):
+    return np.maximum(Z, 0)
+
+
+@relu_backward.chaff(
     "forward-not-backward",
     "dA is multiplied with the *value* of the ReLU, not with its slope.",
     "What is the slope of max(z, 0) at z = 3: is it 3?",
@@ -325,7 +352,9 @@ def _(dA, Z):
     return dA * np.where(Z > 0, 1.0, 0.01)
 
 
-@relu_backward.chaff("sign-not-step", "np.sign is −1 for negative Z, not 0.", "Which slope has max(z, 0) at z = −1?")
+@relu_backward.chaff(
+    "sign-not-step", "np.sign is −1 for negative Z, not 0.", "What is the slope of max(z, 0) at z = −1?"
+)
 def _(dA, Z):
     return dA * np.sign(Z)
 
@@ -681,6 +710,40 @@ def _(dP, P):
 
 
 @softmax_backward.chaff(
+    "keepdims-forgotten",
+    "the inner sum lost its axis: a vector of N was then lined up with the classes.",
+    "What shape does `.sum(axis=1)` leave, and how does NumPy line it up with (N, C)? Look at `keepdims`.",
+)
+def _(dP, P):
+    return P * (dP - (dP * P).sum(axis=1))
+
+
+@softmax_backward.chaff(
+    "plain-mean",
+    "the plain mean of dP was subtracted; the classes count with their probabilities.",
+    "The inner sum is Σ_k dp_k p_k. Where are the p_k?",
+)
+def _(dP, P):
+    return P * (dP - dP.mean(axis=1, keepdims=True))
+
+
+@softmax_backward.chaff(
+    "sum-added", "the inner sum is added; it is subtracted.", "Do the rows of your dZ sum to 0? They should."
+)
+def _(dP, P):
+    return P * (dP + (dP * P).sum(axis=1, keepdims=True))
+
+
+@softmax_backward.chaff(
+    "parenthesis-lost",
+    "the inner sum is subtracted without the factor P in front of it.",
+    "Which terms does the P in front multiply? Look at the parentheses.",
+)
+def _(dP, P):
+    return P * dP - (dP * P).sum(axis=1, keepdims=True)
+
+
+@softmax_backward.chaff(
     "weights-missing-in-sum",
     "dP was summed without the weights P.",
     "The inner sum is Σ_k dp_k p_k: each upstream gradient with the probability it belongs to.",
@@ -836,6 +899,26 @@ def _(G, shape):
 
 
 @unbroadcast.chaff(
+    "one-leading-axis-only",
+    "only the first axis is summed, whatever `shape` asks for.",
+    "How many axes did broadcasting add, and which ones did it stretch?",
+)
+def _(G, shape):
+    return G.sum(axis=0)
+
+
+@unbroadcast.chaff(
+    "axes-kept",
+    "the axes that broadcasting had added are summed but kept, with length 1.",
+    "The result must have exactly the shape that was asked for, with as many axes.",
+)
+def _(G, shape):
+    added = G.ndim - len(shape)
+    padded = (1,) * added + tuple(shape)
+    return G.sum(axis=tuple(i for i, s in enumerate(padded) if s == 1), keepdims=True)
+
+
+@unbroadcast.chaff(
     "trailing-axes-summed",
     "the added axes were taken to be the last ones. Broadcasting aligns shapes at the right: it adds axes in front.",
     "How does NumPy line up (5,) with (7, 5)?",
@@ -965,6 +1048,24 @@ def by_moveaxis(dY, A, B):
 )
 def _(dY, A, B):
     return dY @ B.swapaxes(-1, -2), A.swapaxes(-1, -2) @ dY
+
+
+@matmul_backward.chaff(
+    "batch-not-summed",
+    "`dB` is brought down to the shape of B, `dA` is not: A may be the one that the batch shares.",
+    "Which of the two factors can be broadcast: only B, or both?",
+)
+def _(dY, A, B):
+    return dY @ B.swapaxes(-1, -2), backprop.unbroadcast(A.swapaxes(-1, -2) @ dY, B.shape)
+
+
+@matmul_backward.chaff(
+    "batch-not-summed",
+    "`dA` is brought down to the shape of A, `dB` is not: B may be the one that the batch shares.",
+    "Which of the two factors can be broadcast: only A, or both?",
+)
+def _(dY, A, B):
+    return backprop.unbroadcast(dY @ B.swapaxes(-1, -2), A.shape), A.swapaxes(-1, -2) @ dY
 
 
 @matmul_backward.chaff(

@@ -317,7 +317,7 @@ _TWO_LAYER_CHAFFS = (
      "already.", "Count the divisions by N on the way to `b2`.", _BIAS_MEAN),
     ("pre-activation-not-activation", "`W2`'s gradient was formed with Z1; the second layer's input is A1, after the "
      "ReLU.", "What does the second layer multiply with W2?", _two_layer(hidden=lambda A1, Z1: Z1)),
-    ("sigmoid-slope", "the slope of a sigmoid stands where the ReLU's belongs.", "Which activation has the network?",
+    ("sigmoid-slope", "the slope of a sigmoid stands where the ReLU's belongs.", "Which activation is in between?",
      _two_layer(gate=lambda dA1, Z1: dA1 * np.maximum(Z1, 0) * (1 - np.maximum(Z1, 0)))),
     ("no-activation", "there is no ReLU in the forward pass.", "What lies between the two linear layers?",
      _two_layer(activation=lambda Z1: Z1)),

@@ -5,10 +5,10 @@ import sys
 import threading
 import warnings
 
-import backprop
 import numpy as np
 import pytest
 
+import backprop
 from autograder import check
 from autograder.checking.call import call
 from autograder.checking.compare import agrees, same
@@ -261,6 +261,48 @@ def test_what_is_right_is_said():
 
     finding = check(grads, "two_layer_grads", 1).findings[0]
     assert "`b1`, `W2` and `b2` are right" in finding.next_step
+
+
+def test_the_first_wrong_step_of_a_network_is_named():
+    def two_layer_grads(params, X, y):
+        Z1 = X @ params["W1"] + params["b1"]
+        A1 = np.maximum(Z1, 0)
+        dZ2 = backprop.cross_entropy_grad(A1 @ params["W2"] + params["b2"], y)
+        dA1 = dZ2 @ params["W2"].T
+        dZ1 = dA1 * (1 - A1**2)  # the slope of a tanh: no exercise registers it
+        return {"W1": X.T @ dZ1, "b1": dZ1.sum(axis=0), "W2": A1.T @ dZ2, "b2": dZ2.sum(axis=0)}
+
+    finding = check(two_layer_grads, seed=2).findings[0]
+    assert finding.cause == "wrong-step"
+    assert "`dZ1`: yours equals `dA1 * (1 - A1**2)`" in finding.what
+    assert "`W2` and `b2` are right" in finding.next_step
+
+
+def test_what_an_epoch_did_with_each_example_is_named():
+    def train_epoch(params, X, y, lr, batch_size, rng):
+        order = np.argsort(rng.random(len(X)))
+        for start in range(0, len(X) - batch_size + 1, batch_size):  # leaves out the short last batch
+            batch = order[start : start + batch_size]
+            grads = backprop.mlp_grads(params, X[batch], y[batch])
+            params = [(W - lr * dW, b - lr * db) for (W, b), (dW, db) in zip(params, grads, strict=True)]
+        return [(W.copy(), b.copy()) for W, b in params]
+
+    finding = check(train_epoch, seed=2).findings[0]
+    assert finding.cause == "examples-left-out"
+    assert "1 of the 7 examples" in finding.likely
+
+
+def test_a_notebooks_variable_in_an_answer_is_pointed_out():
+    namespace = {"np": np, "softmax": backprop.softmax, "N": 1437}
+    exec("def f(Z, y):\n    return (softmax(Z) - np.eye(Z.shape[1])[y]) / N", namespace)
+    findings = check(namespace["f"], "cross_entropy_grad", 1).findings
+    assert "global-variable" in [finding.cause for finding in findings]
+    assert "`N`" in str(findings[-1])
+
+
+def test_a_bug_hunt_is_all_or_nothing():
+    score = check(lambda Z, y: backprop.cross_entropy_grad(np.clip(Z, -9, 9), y), "fix_network_5", 1)
+    assert score.points == 0
 
 
 def test_no_cause_is_named_where_nothing_reproduces_the_answer():

@@ -1,5 +1,6 @@
 """Derivation exercises: the learner types an expression, and any equal one is right."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autograder.checking.call import TimeLimit, call
-from autograder.checking.exercise import Chaff
+from autograder.checking.exercise import Chaff, from_the_notebook
 from autograder.checking.score import Finding, Score, replay_line
 
 POINTS = 8
@@ -69,7 +70,7 @@ class Derivation:
         summary = f"Compared at {POINTS} random points, seed {seed}."
         if all(_close(a, r) for a, r, _ in pairs):
             return self._score(float(self.points), seed, [], replay, summary)
-        return self._score(0.0, seed, [self._diagnose(f, pairs, seed)], replay, summary)
+        return self._score(0.0, seed, [self._diagnose(f, pairs, seed), *from_the_notebook(f)], replay, summary)
 
     def _evaluate(
         self, answer: list, expected: list, args: tuple, rng: np.random.Generator, case: str = ""
@@ -193,7 +194,9 @@ def _read(f: Callable, args: tuple, expected: Any, signature: str) -> list:
         text = str(error).strip().splitlines()
         what = f"Your function raised `{type(error).__name__}{': ' + text[0] if text else ''}`"
         step = f"It is called with SymPy symbols: `{signature}`. Use `sympy.exp`, not `np.exp`."
-        if "bool" in str(error).lower():
+        if found := re.search(r"no callable (\w+) method", str(error)):
+            step = f"It is called with SymPy symbols, which NumPy doesn't know: use `sympy.{found[1]}`."
+        elif "bool" in str(error).lower():
             step = "SymPy does not count with True and False: write `int(j == k)`, or an `if … else`."
         raise _Refused(Finding(f"{what} at {outcome.where}." if outcome.where else f"{what}.", "raised", "", step))
     value = outcome.value

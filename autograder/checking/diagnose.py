@@ -38,7 +38,7 @@ def diagnose(exercise: Exercise, f: Callable, records: list[Record], wrong: Wron
 def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong) -> list[Finding]:
     named = _named_mistake(exercise, records, wrong)
     if named is not None:
-        return [_with_the_good(named, wrong)]
+        return [_with_the_good(named, wrong, records)]
 
     raised = [record for record in records if record.call.error is not None]
     answered = [record for record in records if record.call.error is None]
@@ -54,7 +54,9 @@ def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong)
 
     bad = [name for name in wrong if any(r.case.name in wrong[name] for r in answered)]
     if (finding := _common_factor(bad, answered)) is not None:
-        return [_with_the_good(finding, wrong)]
+        return [_with_the_good(finding, wrong, records)]
+    if exercise.explain is not None and (finding := exercise.explain(f)) is not None:
+        return [_with_the_good(finding, wrong, records)]
     by_cause: dict[str, list[str]] = {}
     single: dict[str, Finding] = {}
     for name in bad:
@@ -71,13 +73,13 @@ def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong)
                 more = f"{listing} {verb} out of place as well."
             finding = replace(finding, what=f"{finding.what} {more}")
         findings.append(finding)
-    findings[-1] = _with_the_good(findings[-1], wrong)
+    findings[-1] = _with_the_good(findings[-1], wrong, records)
     return findings
 
 
-def _with_the_good(finding: Finding, wrong: Wrong) -> Finding:
-    """Add to a finding which outputs are right."""
-    good = [f"`{name}`" for name in wrong if not wrong[name]]
+def _with_the_good(finding: Finding, wrong: Wrong, records: list[Record]) -> Finding:
+    """Add to a finding which outputs are right; of networks of several depths, those that all have."""
+    good = [f"`{name}`" for name in wrong if not wrong[name] and all(name in record.expected for record in records)]
     if not good:
         return finding
     remark = f"{_listing(good)} {'is' if len(good) == 1 else 'are'} right."
@@ -325,7 +327,7 @@ def _an_input(exercise: Exercise, name: str, records: list[Record]) -> Finding |
                 f"`{name}` is the argument `{other}`, unchanged.",
                 "input-returned",
                 "the step that this function stands for has not been taken.",
-                f"What does the layer do to a small change of its input, before the change reaches `{name}`?",
+                f"Which line of yours should turn `{other}` into something else?",
             )
     return None
 

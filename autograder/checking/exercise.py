@@ -73,6 +73,8 @@ class Exercise:
         arguments, the right answer that is nearest. Takes the place of ``reference`` in the verdict.
     properties : further demands, each a function of the learner's function that gives a Finding or None.
     may_alias : True if the result may share memory with an argument.
+    explain : a rung of the ladder of its own: from the learner's function a Finding, or None.
+    partial_credit : False if only a right answer earns points.
     """
 
     name: str
@@ -86,6 +88,8 @@ class Exercise:
     oracle: Callable[..., Any] | None = None
     properties: tuple[Callable[[Callable, int], Finding | None], ...] = ()
     may_alias: bool = False
+    explain: Callable[[Callable], Finding | None] | None = None
+    partial_credit: bool = True
     wheats: list[Callable] = field(default_factory=list)
     chaffs: list[Chaff] = field(default_factory=list)
 
@@ -118,13 +122,13 @@ class Exercise:
         stop = self._stopped(records, len(cases))
         if stop is not None:
             written = stop.cause != "not-written"
-            return self._score(0.0, seed, [stop, *(_from_the_notebook(f) if written else [])], replay, "")
+            return self._score(0.0, seed, [stop, *(from_the_notebook(f) if written else [])], replay, "")
 
         wrong = self._wrong(records)
         conduct = [] if self._all_wrong(records, wrong) else self._conduct(f, records, wrong, seed)
         findings = diagnose(self, f, records, wrong) if any(wrong.values()) else []
         findings += conduct
-        findings += (_from_the_notebook(f) if findings else []) + _notes(records)
+        findings += (from_the_notebook(f) if findings else []) + _notes(records)
         points = self._points(records, wrong, conduct)
         summary = f"{len(records)} cases, seed {seed}: " + ", ".join(record.case.name for record in records) + "."
         return self._score(points, seed, findings, replay, summary)
@@ -253,7 +257,7 @@ class Exercise:
             return float(self.points)
         parts = [self._share(records, wrong, name, group) for name in wrong for group in self._groups(records)]
         earned = float(np.mean(parts))
-        if earned == 0:
+        if earned == 0 or not self.partial_credit:
             return 0.0
         return round(self.points * (0.8 * earned + (0.0 if conduct else 0.2)), 2)
 
@@ -313,7 +317,7 @@ class Exercise:
         return Score(self.name, points, float(self.points), seed, summary, findings)
 
 
-def _from_the_notebook(f: Callable) -> list[Finding]:
+def from_the_notebook(f: Callable) -> list[Finding]:
     """A remark if a wrong answer reads numbers or arrays that are not its own: a notebook's `N`, say."""
     code, known = getattr(f, "__code__", None), getattr(f, "__globals__", {})
     if code is None:

@@ -59,7 +59,11 @@ def _unpack(answer: Any, reference: Any, names: tuple[str, ...]) -> dict[str, An
     if isinstance(reference, dict):
         keys = ", ".join(f"`{key}`" for key in reference)
         if not isinstance(answer, dict):
-            raise WrongStructure("wrong-type", f"Expected a dict with the keys {keys}; got {_kind(answer)}.")
+            raise WrongStructure(
+                "wrong-type",
+                f"Expected a dict with the keys {keys}; got {_kind(answer)}.",
+                f"Return a dict: `{{{', '.join(f'{key!r}: …' for key in reference)}}}`.",
+            )
         missing = [key for key in reference if key not in answer]
         extra = [str(key) for key in answer if key not in reference]
         if extra:

@@ -41,7 +41,8 @@ def _logit_cases(rng: np.random.Generator) -> list[Case]:
         Case("square", (normal(rng, 5, 5),), {"N": 5, "C": 5}),
         Case("rows of very different height", (normal(rng, 5, 3) + np.arange(5)[:, None] * 30,), {"N": 5, "C": 3}),
         Case(LARGE, (_large(rng, 7, 3),), {"N": 7, "C": 3}, group="stability"),
-        Case("all logits at −1e4", (normal(rng, 2, 3) - 1e4,), {"N": 2, "C": 3}, group="stability"),
+        Case("all logits near −1e4", (normal(rng, 2, 3) - 1e4,), {"N": 2, "C": 3}, group="stability"),
+        Case("all logits near 1e4", (normal(rng, 2, 3) + 1e4,), {"N": 2, "C": 3}, group="stability"),
     ]
 
 
@@ -317,6 +318,7 @@ def _label_cases(rng: np.random.Generator) -> list[Case]:
         case("two classes", 13, 2),
         Case(LARGE, (_large(rng, 7, 3), labels(rng, 7, 3)), {"N": 7, "C": 3}, group="stability"),
         Case("large logits, all right", (1e4 * _onehot(sure, 3), sure), {"N": 5, "C": 3}, group="stability"),
+        Case("large logits, close together", (normal(rng, 5, 3) + 1e3, sure), {"N": 5, "C": 3}, group="stability"),
     ]
 
 
@@ -629,6 +631,15 @@ def _(Z, y):
 
 
 @cross_entropy_grad.chaff(
+    "clipped",
+    "the logits are cut off before the softmax: two large ones that differ come out equal.",
+    "Softmax only cares for differences between logits. Which operation keeps all differences?",
+)
+def _(Z, y):
+    return backprop.cross_entropy_grad(np.clip(Z, -700, 700), y)
+
+
+@cross_entropy_grad.chaff(
     "mean-over-all-elements",
     "it was divided by N·C; the mean is over the N examples.",
     "How many terms does the loss average?",
@@ -762,6 +773,12 @@ def _soft_cases(rng: np.random.Generator) -> list[Case]:
         case("square", 5, 5),
         Case("one-hot targets", (normal(rng, 7, 3), _onehot(labels(rng, 7, 3), 3)), {"N": 7, "C": 3}),
         Case(LARGE, (_large(rng, 7, 3), rows_that_sum_to_1(rng, 7, 3)), {"N": 7, "C": 3}, group="stability"),
+        Case(
+            "large logits, close together",
+            (normal(rng, 5, 3) + 1e3, rows_that_sum_to_1(rng, 5, 3)),
+            {"N": 5, "C": 3},
+            group="stability",
+        ),
     ]
 
 

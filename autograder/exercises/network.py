@@ -1,5 +1,6 @@
 """Chapter 6: networks of two and of many layers, an epoch of training, and a bug hunt."""
 
+import copy
 import itertools
 
 import numpy as np
@@ -10,6 +11,8 @@ from autograder.checking.derivation import Derivation
 from autograder.checking.draw import KINK, labels, normal
 from autograder.checking.exercise import Case, Exercise
 from autograder.checking.score import Finding
+from autograder.checking.stages import Stage, first_wrong
+from autograder.checking.structure import WrongStructure, read
 from autograder.exercises.cross_entropy import cross_entropy_grad
 
 CHAPTER = "06-network"
@@ -119,6 +122,34 @@ def _two_layer_cases(rng: np.random.Generator) -> list[Case]:
     ]
 
 
+def _first_wrong_step(exercise: Exercise, make_stages, f) -> Finding | None:
+    """Where the backward pass first goes wrong, on two draws of its own."""
+    draws = []
+    for seed in (1, 2):
+        args, stages = make_stages(np.random.default_rng(seed))
+        try:
+            answer, _ = read(call(f, args).value, exercise.reference(*args), exercise.outputs)
+        except WrongStructure:
+            return None
+        draws.append((stages, {name: a.astype(float) for name, a in answer.items()}))
+    return first_wrong(draws)
+
+
+def _two_layer_stages(rng: np.random.Generator) -> tuple[tuple, list[Stage]]:
+    """Fewer examples than features and hidden units, so that the learner's dZ1 and dZ2 can be recovered."""
+    params, X, y = _two_layer_case(rng, "", 3, 7, 11, 5).args
+    Z1, A1, Z2 = _forward(params, X)
+    P, Y = backprop.softmax(Z2), np.eye(5)[y]
+    dZ2 = (P - Y) / 3
+    dA1 = dZ2 @ params["W2"].T
+    last = {"P": P, "P / N": P / 3, "Y": Y, "(Y - P) / N": -dZ2, "Z2": Z2, "Z1": Z1, "A1": A1, "X": X}
+    first = {"dA1": dA1, "Z1": Z1, "A1": A1, "X": X}
+    return (params, X, y), [
+        Stage("W2", "dZ2", ("A1", A1), dZ2, "(P - onehot) / N", last),
+        Stage("W1", "dZ1", ("X", X), dA1 * (Z1 > 0), "dA1 * (Z1 > 0)", first),
+    ]
+
+
 def _forward(params, X):
     Z1 = X @ params["W1"] + params["b1"]
     A1 = np.maximum(Z1, 0)
@@ -182,6 +213,8 @@ for _cause, _text, _hint, _function in (
     ("no-activation", "there is no ReLU between the layers.", "What lies between the two linear layers?",
      _two_layer_chaff_loss(relu=lambda Z: Z)),
     ("bias-left-out", "`b1` is not added.", "Each layer is X @ W + b.", _two_layer_chaff_loss(b1=False)),
+    ("bias-left-out", "the biases are not added.", "Each layer is X @ W + b.",
+     _two_layer_chaff_loss(b1=False, b2=False)),
     ("bias-left-out", "`b2` is not added.", "Each layer is X @ W + b.", _two_layer_chaff_loss(b2=False)),
     ("relu-on-logits", "the logits went through a ReLU as well.", "After the last layer there is no ReLU: logits may "
      "be negative.", _two_layer_chaff_loss(loss=lambda Z, y: backprop.cross_entropy(np.maximum(Z, 0), y))),
@@ -207,6 +240,7 @@ two_layer_grads = Exercise(
     ("grads",),
     reference=backprop.two_layer_grads,
     make_cases=_two_layer_cases,
+    explain=lambda f: _first_wrong_step(two_layer_grads, _two_layer_stages, f),
 )
 
 
@@ -371,6 +405,26 @@ def _mlp_cases(rng: np.random.Generator) -> list[Case]:
     ]
 
 
+def _mlp_stages(rng: np.random.Generator) -> tuple[tuple, list[Stage]]:
+    """Three layers, all wider than the batch is long, so that every dZ can be recovered."""
+    params, X, y = _mlp_case(rng, "", 2, [5, 7, 11, 3]).args
+    inputs, Zs = [X], []
+    for W, b in params:
+        Zs.append(inputs[-1] @ W + b)
+        inputs.append(np.maximum(Zs[-1], 0))
+    P, Y = backprop.softmax(Zs[2]), np.eye(3)[y]
+    dZ = (P - Y) / 2
+    context = {"P": P, "P / N": P / 2, "Y": Y, "(Y - P) / N": -dZ, "Z2": Zs[1], "A2": inputs[2]}
+    stages = [Stage("dW[2]", "dZ3", ("A2", inputs[2]), dZ, "(P - onehot) / N", context)]
+    for i in (1, 0):
+        dA = dZ @ params[i + 1][0].T
+        dZ = dA * (Zs[i] > 0)
+        name = f"A{i}" if i else "X"
+        context = {f"dA{i + 1}": dA, f"Z{i + 1}": Zs[i], f"A{i + 1}": inputs[i + 1], name: inputs[i]}
+        stages.append(Stage(f"dW[{i}]", f"dZ{i + 1}", (name, inputs[i]), dZ, f"dA{i + 1} * (Z{i + 1} > 0)", context))
+    return (params, X, y), stages
+
+
 mlp_grads = Exercise(
     "mlp_grads",
     CHAPTER,
@@ -379,6 +433,7 @@ mlp_grads = Exercise(
     ("dW", "db"),
     reference=backprop.mlp_grads,
     make_cases=_mlp_cases,
+    explain=lambda f: _first_wrong_step(mlp_grads, _mlp_stages, f),
 )
 
 
@@ -585,7 +640,79 @@ def _shuffles(f, seed: int) -> Finding | None:
     return None
 
 
-def _make_epoch_exercise(name: str, points: float) -> Exercise:
+def _weights_of_the_examples(f) -> Finding | None:
+    """With a tiny learning rate an epoch moves the parameters by a weighted sum of the examples' gradients.
+
+    The weights follow by least squares, whatever the order was: 1/3 for an example in a batch of three. They tell
+    what the epoch did with each example.
+    """
+    N, batch_size, lr = 7, 3, 1e-7
+    params, X, y = _mlp_case(np.random.default_rng(5), "", N, [5, 4, 3]).args
+    outcome = call(f, (copy.deepcopy(params), X.copy(), y.copy(), lr, batch_size, np.random.default_rng(0)))
+    try:
+        moved = [(p - np.asarray(q)) / lr for pair, new in zip(params, outcome.value, strict=True)
+                 for p, q in zip(pair, new, strict=True)]  # fmt: skip
+        moved = np.concatenate([m.ravel() for m in moved])
+    except (TypeError, ValueError):
+        return None
+
+    def gradients(labels):
+        rows = [backprop.mlp_grads(params, X[[n]], labels[[n]]) for n in range(N)]
+        return np.stack([np.concatenate([g.ravel() for pair in row for g in pair]) for row in rows], axis=1)
+
+    G = gradients(y)
+    weights = np.linalg.lstsq(G, moved, rcond=None)[0]
+    if np.linalg.norm(G @ weights - moved) > 1e-3 * np.linalg.norm(moved):
+        others = np.hstack([gradients((y + shift) % 3) for shift in range(3)])
+        if np.linalg.norm(others @ np.linalg.lstsq(others, moved, rcond=None)[0] - moved) > 1e-3 * np.linalg.norm(
+            moved
+        ):
+            return None
+        return Finding(
+            "The step is made of gradients of inputs with other examples' labels.",
+            "labels-torn-from-inputs",
+            "X and y were not picked with the same indices.",
+            "Take one example by the hand: which label does it meet in `mlp_grads`?",
+        )
+    what = "With a tiny learning rate, batches of 3 and 7 examples, the step contains the examples' gradients " + (
+        "with the weights " + ", ".join(f"{w:.3g}" for w in weights) + ". "
+    )
+    right = "Right is 1/3 for an example in a batch of three, and 1 for the one in the last, short batch."
+    for expected, cause, likely, hint in (
+        (np.full(N, 1.0), "sum-not-mean", "the gradients of a batch were summed, or its mean was multiplied by its "
+         "length.", "`mlp_grads` returns the mean over its batch already."),
+        (np.full(N, 1 / 3), "divided-by-batch-size", "the last, short batch was divided by `batch_size`, not by its "
+         "own length.", "How many examples are in the last batch? `mlp_grads` takes their mean already."),
+        (np.full(N, 3 / N), "whole-set-each-step", "every step used the whole set.", "Which arrays go into "
+         "`mlp_grads`?"),
+        (np.full(N, 1 / N), "one-step-only", "one step with the whole set was taken.", "How many batches of 3 has a "
+         "set of 7?"),
+    ):  # fmt: skip
+        if np.allclose(weights, expected, atol=1e-3):
+            return Finding(what + right, cause, likely, hint)
+    if (weights < -1e-3).all():
+        return Finding(what + right, "uphill", "the step adds the gradient: it climbs.", "Which way is downhill?")
+    unused = int((np.abs(weights) < 1e-3).sum())
+    if unused:
+        cause, likely = "examples-left-out", f"{unused} of the 7 examples were not used"
+        twice = np.any(np.abs(weights - 2 / 3) < 1e-3)
+        return Finding(
+            what + right,
+            "with-replacement" if twice else cause,
+            likely + (", and some were used twice: drawn with replacement." if twice else ": the last, short batch?"),
+            "In an epoch every example is seen exactly once.",
+        )
+    if any(np.allclose(np.sort(weights), [1 / 9] * 6 + [last], atol=1e-3) for last in (1, 1 / 3, 1 / 9)):
+        likely = "the mean gradient was divided by the batch's length once more."
+        return Finding(what + right, "divided-twice", likely, "`mlp_grads` returns the mean over its batch already.")
+    if not np.allclose(np.sort(weights), [1 / 3] * 6 + [1], atol=1e-3):
+        return Finding(
+            what + right, "wrong-weights", "", "Count for one example how often it enters, and divided by what."
+        )
+    return None
+
+
+def _make_epoch_exercise(name: str, points: float, partial_credit: bool = True) -> Exercise:
     return Exercise(
         name,
         CHAPTER,
@@ -596,6 +723,8 @@ def _make_epoch_exercise(name: str, points: float) -> Exercise:
         make_cases=_epoch_cases,
         oracle=_nearest_epoch,
         properties=(_shuffles,),
+        explain=_weights_of_the_examples,
+        partial_credit=partial_credit,
     )
 
 
@@ -689,6 +818,10 @@ _EPOCH_CHAFFS = (
     ("one-batch-only", "only the first batch was used.", "Where does your loop return?", _epoch(once=True)),
     ("with-replacement", "examples were drawn with replacement: some came twice, others not at all.",
      "In an epoch every example is seen exactly once.", _epoch(order=lambda rng, N: rng.integers(0, N, size=N))),
+    ("labels-torn-from-inputs", "X was shuffled and y was not: the labels belong to other examples now.",
+     "Index both with the same permutation.", _epoch(label_order=lambda rng, N: np.arange(N))),
+    ("divided-twice", "the mean gradient was divided by the batch's length once more.",
+     "`mlp_grads` returns the mean over the batch already.", _epoch(scale=lambda b, size, N: 1 / len(b))),
     ("sum-not-mean", "the gradients of a batch were summed: the mean was multiplied by the batch's length.",
      "`mlp_grads` returns the mean over the batch already.", _epoch(scale=lambda b, size, N: len(b))),
     ("divided-by-batch-size", "the mean gradient was divided by the batch size once more.",
@@ -739,6 +872,8 @@ fix_network_1 = Exercise(
     ("grads",),
     reference=backprop.two_layer_grads,
     make_cases=_two_layer_cases,
+    partial_credit=False,
+    explain=lambda f: _first_wrong_step(two_layer_grads, _two_layer_stages, f),
 )
 fix_network_1.chaff("unchanged", _UNCHANGED, "Go through the ReLU: which array says whether a unit was on?")(
     _GATE_ON_GRADIENT
@@ -752,13 +887,15 @@ fix_network_2 = Exercise(
     ("grads",),
     reference=backprop.two_layer_grads,
     make_cases=_two_layer_cases,
+    partial_credit=False,
+    explain=lambda f: _first_wrong_step(two_layer_grads, _two_layer_stages, f),
 )
 fix_network_2.chaff("unchanged", _UNCHANGED, "Compare the gradients of weights and biases with finite differences: "
                     "which are off, and by which factor?")(_BIAS_MEAN)  # fmt: skip
 _take_over(fix_network_1, two_layer_grads, planted="gate-on-gradient")
 _take_over(fix_network_2, two_layer_grads, planted="bias-gradient-averaged")
 
-fix_network_3 = _make_epoch_exercise("fix_network_3", 2)
+fix_network_3 = _make_epoch_exercise("fix_network_3", 2, partial_credit=False)
 fix_network_3.chaff(
     "unchanged", _UNCHANGED, "Take one example by the hand: which label does it meet after the shuffle?"
 )(_TORN)
@@ -786,6 +923,7 @@ fix_network_4 = Exercise(
     ("W", "b"),
     reference=_step,
     make_cases=_step_cases,
+    partial_credit=False,
 )
 
 
@@ -863,6 +1001,7 @@ fix_network_5 = Exercise(
     ("dZ",),
     reference=backprop.cross_entropy_grad,
     make_cases=cross_entropy_grad.make_cases,
+    partial_credit=False,
 )
 fix_network_5.chaff("unchanged", _UNCHANGED, "Which intermediate value is the first to be inf? What keeps it small?")(
     lambda Z, y: (_slow_probabilities(Z) - np.eye(Z.shape[1])[y]) / len(y)

@@ -32,7 +32,7 @@ def logsumexp(Z: np.ndarray) -> np.ndarray:
 
 
 def log_softmax(Z: np.ndarray) -> np.ndarray:
-    """Logarithm of the softmax of each row of ``Z``, shape ``(N, C)``; finite for any finite ``Z``."""
+    """Logarithm of the softmax of each row of ``Z``, shape ``(N, C)``; finite wherever differences of logits are."""
     return Z - logsumexp(Z)
 
 

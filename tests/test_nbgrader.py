@@ -65,15 +65,28 @@ def course(tmp_path_factory):
         folder.mkdir(parents=True)
         nbformat.write(answer(nbformat.read(released, as_version=4), answers), folder / f"{CHAPTER}.ipynb")
 
+    hand_in_the_other_chapters(course)
     nbgrader(course, "autograde", "ps1")
+    nbgrader(course, "autograde", "ps2")
     nbgrader(course, "generate_feedback", "ps1")
     nbgrader(course, "export", "--to", "marks.csv")
     return course
 
 
-def marks(course, learner):
+def hand_in_the_other_chapters(course):
+    """A second assignment: the other chapters, solved."""
+    source = course / "source" / "ps2"
+    source.mkdir()
+    for path in (course / "solved").glob("*.ipynb"):
+        if path.stem != CHAPTER:
+            shutil.copy(path, source)
+    nbgrader(course, "generate_assignment", "ps2")
+    shutil.copytree(source, course / "submitted" / "perfect" / "ps2")
+
+
+def marks(course, learner, assignment="ps1"):
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
-        submission = gradebook.find_submission("ps1", learner)
+        submission = gradebook.find_submission(assignment, learner)
         return {grade.name: grade.score for notebook in submission.notebooks for grade in notebook.grades}
 
 
@@ -88,6 +101,11 @@ def test_perfect_wrong_and_blank_answers(course):
     assert marks(course, "perfect") == POINTS
     assert marks(course, "wrong") == dict.fromkeys(POINTS, 0)
     assert marks(course, "blank") == dict.fromkeys(POINTS, 0)
+
+
+def test_every_other_chapter_is_graded_too(course):
+    others = {name: e.points for name, e in EXERCISES.items() if e.chapter != CHAPTER}
+    assert marks(course, "perfect", "ps2") == others
 
 
 def test_partly_right_answer_earns_partial_credit(course):
@@ -107,7 +125,7 @@ def test_feedback_shows_the_card_with_its_cause(course):
 
 def test_exported_marks_are_those_of_the_gradebook(course):
     with open(course / "marks.csv", newline="") as file:
-        rows = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
+        rows = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file) if row["assignment"] == "ps1"}
     assert rows == {learner: sum(marks(course, learner).values()) for learner in rows}
     assert rows.keys() == {"perfect", "partly", "wrong", "blank"}
     assert rows["perfect"] == sum(POINTS.values())

@@ -1,7 +1,6 @@
 """Every chapter is run from top to bottom, as a learner gets it and solved, and what it shows is looked at."""
 
 import re
-import time
 
 import nbformat
 import pytest
@@ -40,9 +39,8 @@ def faults(nb):
 
 
 def run(nb, folder):
-    start = time.perf_counter()
     NotebookClient(nb, allow_errors=True, timeout=300, resources={"metadata": {"path": folder}}).execute()
-    return nb, time.perf_counter() - start
+    return nb
 
 
 @pytest.fixture(scope="module", params=SOURCES, ids=lambda path: path.stem)
@@ -52,7 +50,7 @@ def source(request):
 
 @pytest.fixture(scope="module")
 def untouched(source, tmp_path_factory):
-    return run(learner_version(source), tmp_path_factory.mktemp("untouched"))[0]
+    return run(learner_version(source), tmp_path_factory.mktemp("untouched"))
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +65,11 @@ def test_run_all_goes_through_on_an_untouched_chapter(untouched):
     assert verdicts == dict.fromkeys(verdicts, ("0.0", True))
 
 
-def test_solved_chapter_earns_every_point_in_under_a_minute(solved):
-    nb, seconds = solved
-    assert list(faults(nb)) == []
-    points = {name: float(data["text/plain"]) for name, data in checks(nb)}
+def test_solved_chapter_earns_every_point(solved):
+    assert list(faults(solved)) == []
+    points = {name: float(data["text/plain"]) for name, data in checks(solved)}
     assert points
     assert points == {name: EXERCISES[name].points for name in points}
-    assert seconds < 60
 
 
 @pytest.mark.parametrize(
@@ -86,12 +82,12 @@ def test_solved_chapter_earns_every_point_in_under_a_minute(solved):
     ],
 )
 def test_fault_in_a_notebook_is_found(tmp_path, code, fault):
-    nb, _ = run(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), tmp_path)
+    nb = run(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), tmp_path)
     assert any(fault in found for found in faults(nb))
 
 
 def test_progress_bar_is_no_fault(tmp_path):
     code = "from tqdm import tqdm\nfor _ in tqdm(range(3), desc='training'): pass\nfor _ in tqdm(iter('ab')): pass"
-    nb, _ = run(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), tmp_path)
+    nb = run(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), tmp_path)
     assert "training" in outputs(nb)[0].text
     assert list(faults(nb)) == []

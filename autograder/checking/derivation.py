@@ -91,7 +91,7 @@ class Derivation:
             )
         result = []
         for _ in range(POINTS):
-            numbers = [sympy.Rational(int(n), 128) for n in rng.integers(8, 120, size=len(symbols))]
+            numbers = [sympy.Rational(int(n), 128) for n in rng.permutation(np.arange(8, 120))[: len(symbols)]]
             if self.simplex:
                 numbers = [n / sum(numbers) for n in numbers]
             point = dict(zip(symbols, numbers, strict=True))
@@ -225,7 +225,7 @@ def _items(value: Any) -> list:
     import sympy
 
     if isinstance(value, dict):
-        return [value[key] for key in sorted(value)]
+        raise TypeError
     if isinstance(value, sympy.MatrixBase | np.ndarray):
         return list(value.flatten() if isinstance(value, np.ndarray) else value)
     return list(value)

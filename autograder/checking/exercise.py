@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from autograder.checking.call import SECONDS_PER_CALL, Call, TimeLimit, call
-from autograder.checking.compare import agrees, same
+from autograder.checking.compare import agrees, is_single, same
 from autograder.checking.score import Finding, Score, replay_line
 from autograder.checking.structure import Flat, WrongStructure, flatten, read
 
@@ -235,9 +236,20 @@ class Exercise:
                 a = record.answer.get(name)
                 if a is None or a.shape != r.shape:
                     bad[record.case.name] = None
-                elif not (good := agrees(a, r)).all():
+                elif not (good := agrees(a, r) | self._rounding(record, name)).all():
                     bad[record.case.name] = ~good
         return wrong
+
+    def _rounding(self, record: Record, name: str) -> np.ndarray | bool:
+        """For an answer in single precision the entries that err no more than the reference would in that precision."""
+        a, r = record.answer[name], record.expected[name]
+        if self.oracle is not None or not is_single(a):
+            return False
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            single = self.reference(*_in_single_precision(copy.deepcopy(record.case.args)))
+            error = np.abs(flatten(single, self.outputs)[name] - r).max(initial=0.0)
+            return np.abs(a - r) <= 20 * error
 
     def _all_wrong(self, records: list[Record], wrong: dict) -> bool:
         return all(self._share(records, wrong, name, group) == 0 for name in wrong for group in self._groups(records))
@@ -370,6 +382,16 @@ def _arrays(args: Any, names: tuple[str, ...]) -> list[tuple[str, np.ndarray]]:
     for name, value in zip(names, args, strict=False):
         walk(name, value)
     return found
+
+
+def _in_single_precision(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.dtype == np.float64:
+        return value.astype(np.float32)
+    if isinstance(value, dict):
+        return {key: _in_single_precision(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(_in_single_precision(item) for item in value)
+    return value
 
 
 def _identical(a: np.ndarray, b: np.ndarray) -> bool:

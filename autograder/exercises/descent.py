@@ -459,18 +459,22 @@ def _(X, y, w, b):
 
 
 def _descent_cases(rng: np.random.Generator) -> list[Case]:
-    curvature = rng.uniform(0.5, 2.0, size=3)
-    centre = normal(rng, 3)
-    target = normal(rng, 2, 3)
+    centre, target = normal(rng, 3), normal(rng, 2, 3)
+    A = normal(rng, 3, 3)
+    H = np.eye(3) + A.T @ A / np.linalg.norm(A, 2) ** 2  # eigenvalues from 1 to 2; its axes are askew
+    far = np.array([[3.0, 0.0, 0.0], [0.0, 3.0, 0.0]])  # its spectral norm is smaller than its Euclidean one
 
     def bowl(theta):
-        return curvature * (theta - centre)
+        return H @ (theta - centre)
 
     def wide_bowl(theta):
         return 0.1 * theta
 
     def matrix_bowl(theta):
         return theta - target
+
+    def hill(theta):  # of cos: from near the top it gets steeper first, then flatter
+        return -np.sin(theta)
 
     def slope(theta):
         return np.array([3.0, 4.0])
@@ -483,7 +487,8 @@ def _descent_cases(rng: np.random.Generator) -> list[Case]:
         Case("a tolerance that is met exactly", (slope, normal(rng, 2), 0.1, 5.0, 10), group="corners"),
         Case("no steps allowed", (bowl, centre + 1.0, 0.3, 1e-3, 0), group="corners"),
         Case("a large learning rate", (bowl, centre + 1.0, 0.9, 1e-2, 300)),
-        Case("parameters in a matrix", (matrix_bowl, normal(rng, 2, 3) + 3, 0.2, 1e-2, 500)),
+        Case("parameters in a matrix", (matrix_bowl, target + far, 0.2, 1e-2, 500)),
+        Case("steeper before it gets flat", (hill, rng.uniform(0.2, 0.4, 2), 0.3, 1e-3, 500)),
     ]
 
 

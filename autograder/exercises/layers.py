@@ -204,6 +204,7 @@ def _gate_cases(rng: np.random.Generator) -> list[Case]:
 
     corner = off_kink(rng, 5, 3)
     corner[[0, 2], [1, 2]] = 0.0
+    tiny = 10.0 ** rng.uniform(-9, -3, size=(5, 3)) * np.sign(off_kink(rng, 5, 3))
     return [
         case("7 × 5", off_kink(rng, 7, 5)),
         case("3 × 11", 3 * off_kink(rng, 3, 11)),
@@ -211,6 +212,8 @@ def _gate_cases(rng: np.random.Generator) -> list[Case]:
         case("square", off_kink(rng, 5, 5)),
         case("a vector of 13", off_kink(rng, 13)),
         case("Z exactly 0 in two places", corner),
+        case("Z very small", tiny),
+        case("all Z positive", np.abs(off_kink(rng, 3, 5))),
         case("upstream a basis vector", off_kink(rng, 3, 2), _unit),
     ]
 

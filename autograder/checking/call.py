@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,10 @@ class Call:
 
 
 def call(f: Callable, args: tuple) -> Call:
-    """Call ``f(*args)`` under a time limit, with output and warnings caught and global state put back."""
+    """Call ``f(*args)`` under a time limit, with output and warnings caught and global state put back.
+
+    The limit works in the main thread, and between two steps of Python: not inside one endless call of a library.
+    """
     outcome = Call()
     printed = _Head()
     with (
@@ -44,13 +48,17 @@ def call(f: Callable, args: tuple) -> Call:
     ):
         warnings.simplefilter("always")
         np.seterr(all="warn", under="ignore")
+        timer = _start_timer()
         try:
-            with _time_limit(SECONDS_PER_CALL):
-                outcome.value = f(*args)
+            outcome.value = f(*args)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            outcome.error, outcome.where = error, _where(error, f)
+            outcome.error = error
+        finally:
+            _stop_timer(timer)
+    if outcome.error is not None:
+        outcome.where = _where(outcome.error, f)
     outcome.printed = printed.getvalue()
     outcome.warnings = sorted({f"{w.category.__name__}: {w.message}" for w in caught})
     return outcome
@@ -83,30 +91,26 @@ def _state_restored() -> Iterator[None]:
         np.seterr(**errors)
 
 
-@contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """Raise :class:`TimeLimit` in the block after so many seconds. Signals exist in the main thread only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(signum, frame):
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    """Stop the learner's code, and only that: on the way out, in this file, nothing is raised."""
+    # It fires again at once, and then again and again, since a bare `except:` in a loop may swallow it.
+    signal.setitimer(signal.ITIMER_REAL, 1e-6, 0.005)
+    if frame is not None and frame.f_code.co_filename != __file__:
         raise TimeLimit
 
-    old_handler = signal.signal(signal.SIGALRM, stop)
-    # It fires again and again, since a bare `except:` in the learner's loop may swallow it.
-    old_timer = signal.setitimer(signal.ITIMER_REAL, seconds, 0.005)
-    try:
-        yield
-    finally:
-        while True:
-            try:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-                break
-            except TimeLimit:  # fired once more, on the way here
-                continue
-        signal.signal(signal.SIGALRM, old_handler)
-        signal.setitimer(signal.ITIMER_REAL, *old_timer)
+
+def _start_timer() -> tuple | None:
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    handler = signal.signal(signal.SIGALRM, _interrupt)
+    return handler, signal.setitimer(signal.ITIMER_REAL, SECONDS_PER_CALL, 0.005)
+
+
+def _stop_timer(timer: tuple | None) -> None:
+    if timer is not None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, timer[0])
+        signal.setitimer(signal.ITIMER_REAL, *timer[1])
 
 
 def _where(error: BaseException, f: Callable) -> str:

@@ -1,5 +1,6 @@
 """Derivation exercises: the learner types an expression, and any equal one is right."""
 
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -61,7 +62,12 @@ class Derivation:
         for case, args in self.make_cases():
             try:
                 answer = _read(f, args, self.expected(*args), self.signature)
-                pairs += self._evaluate(answer, _sequence(self.expected(*args)), args, rng, case)
+                outcome = call(self._evaluate, (answer, _sequence(self.expected(*args)), args, rng, case))
+                if isinstance(outcome.error, _Refused):
+                    raise outcome.error
+                if outcome.error is not None:
+                    raise _Refused(_NOT_A_NUMBER)
+                pairs += outcome.value
             except _Refused as refused:
                 finding = refused.finding
                 if case:
@@ -136,10 +142,44 @@ class Derivation:
                 "a constant term survived, or was lost, in the derivative.",
                 "What is the derivative of a constant?",
             )
+        if (finding := self._compared(f, pairs)) is not None:
+            return finding
         return Finding(
             self._example(pairs),
             next_step="Differentiate one step at a time: outermost function first, then what is inside it.",
         )
+
+    def _compared(self, f: Callable, pairs: list) -> Finding | None:
+        """The quotient or the difference of the two expressions, if SymPy can write it in few symbols."""
+        import sympy
+
+        (_, args), *others = self.make_cases()
+        if others:
+            return None  # a list for each case: there is no single expression to compare
+
+        def simplest() -> tuple:
+            (mine,), right = _read(f, args, self.expected(*args), self.signature), self.expected(*args)
+            return sympy.simplify(mine / right), sympy.simplify(mine - right)
+
+        outcome = call(simplest, ())
+        if outcome.error is not None:
+            return None
+        quotient, difference = outcome.value
+        if quotient.count_ops() <= 5:
+            return Finding(
+                self._example(pairs),
+                "wrong-factor",
+                f"your expression is the right one times `{quotient}`.",
+                "Which factor of the chain is missing, one too many, or written for another variable?",
+            )
+        if difference.count_ops() <= 5:
+            return Finding(
+                self._example(pairs),
+                "wrong-term",
+                f"your expression is the right one plus `{difference}`.",
+                "Which term does not belong there, or lost its sign?",
+            )
+        return None
 
     def _gives(self, function: Callable, f: Callable, seed: int) -> bool:
         import sympy
@@ -163,6 +203,13 @@ class Derivation:
     def _score(self, points: float, seed: int, findings: list[Finding], replay: str, summary: str) -> Score:
         findings = [replace(finding, replay="" if finding.cause == "not-written" else replay) for finding in findings]
         return Score(self.name, points, float(self.points), seed, summary, findings)
+
+
+_NOT_A_NUMBER = Finding(
+    "The expression does not become a number when numbers are put in, or takes too long to.",
+    "wrong-type",
+    next_step="Return an ordinary expression in the arguments: sums, products, powers, functions of SymPy.",
+)
 
 
 class _Refused(Exception):
@@ -207,28 +254,28 @@ def _read(f: Callable, args: tuple, expected: Any, signature: str) -> list:
             Finding("The function returned text.", "wrong-type", "", "Return the expression itself, without quotes.")
         )
     many = isinstance(expected, list)
-    try:
-        answer = [a if isinstance(a, sympy.Expr) else _expression(a) for a in (_items(value) if many else [value])]
-    except Exception:
+    reading = call(lambda: [_expression(a).doit() for a in (_items(value, len(expected)) if many else [value])], ())
+    answer = reading.value
+    if reading.error is not None:
         kind = f"a list of {len(expected)} SymPy expressions" if many else "one SymPy expression"
         got = "one expression" if isinstance(value, sympy.Expr) else f"a `{type(value).__name__}`"
         step = "One slope for each class: collect them in a list." if many else f"`{signature}`"
-        raise _Refused(Finding(f"Expected {kind}; got {got}.", "wrong-type", "", step)) from None
+        raise _Refused(Finding(f"Expected {kind}; got {got}.", "wrong-type", "", step))
     if many and len(answer) != len(expected):
         raise _Refused(
             Finding(f"Expected {len(expected)} expressions; got {len(answer)}.", "wrong-count", "", f"`{signature}`")
         )
-    return [a.doit() for a in answer]
+    return answer
 
 
-def _items(value: Any) -> list:
+def _items(value: Any, count: int) -> list:
     import sympy
 
     if isinstance(value, dict):
         raise TypeError
     if isinstance(value, sympy.MatrixBase | np.ndarray):
         return list(value.flatten() if isinstance(value, np.ndarray) else value)
-    return list(value)
+    return list(itertools.islice(value, count + 1))
 
 
 def _expression(value: Any):

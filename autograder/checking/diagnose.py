@@ -18,8 +18,9 @@ import numpy as np
 
 from autograder.checking.call import call
 from autograder.checking.compare import agrees, cosine, same
+from autograder.checking.hypotheses import without_example, wrong_inputs
 from autograder.checking.score import Finding
-from autograder.checking.structure import WrongStructure, read
+from autograder.checking.structure import WrongStructure, flatten, read
 
 if TYPE_CHECKING:
     from autograder.checking.exercise import Exercise, Record
@@ -32,7 +33,11 @@ def diagnose(exercise: Exercise, f: Callable, records: list[Record], wrong: Wron
     """Findings for the outputs that are wrong; ``wrong`` maps output and case to a mask of wrong entries."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):  # the learner's numbers may be inf, nan or huge
         warnings.simplefilter("ignore")
-        return _climb(exercise, f, records, wrong)
+        try:
+            return _climb(exercise, f, records, wrong)
+        except Exception as error:  # a check never raises; that its diagnosis failed is said
+            what = f"The answer is not right. (Looking for the cause failed with `{type(error).__name__}`.)"
+            return [Finding(what, next_step="Please report this answer to the authors of the book.")]
 
 
 def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong) -> list[Finding]:
@@ -55,6 +60,9 @@ def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong)
     bad = [name for name in wrong if any(r.case.name in wrong[name] for r in answered)]
     if (finding := _common_factor(bad, answered)) is not None:
         return [_with_the_good(finding, wrong, records)]
+    for rung in (_kept_from_the_first_call, _wrong_input, _example_left_out):
+        if not exercise.oracle and (finding := rung(exercise, answered, wrong)) is not None:
+            return [_with_the_good(finding, wrong, records)]
     if exercise.explain is not None and (finding := exercise.explain(f)) is not None:
         return [_with_the_good(finding, wrong, records)]
     by_cause: dict[str, list[str]] = {}
@@ -93,7 +101,86 @@ def _cases(records: list[Record]) -> str:
 
 
 def _listing(items: list[str]) -> str:
-    return " and ".join(", ".join(items).rsplit(", ", 1))
+    return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
+
+
+def _kept_from_the_first_call(exercise: Exercise, records: list[Record], wrong: Wrong) -> Finding | None:
+    """Right in the first case, and wrong in the same case with other numbers."""
+    first, last = records[0].case.name, records[-1].case.name
+    if not last.startswith(first) or last == first or any(first in bad for bad in wrong.values()):
+        return None
+    if not any(last in bad for bad in wrong.values()):
+        return None
+    return Finding(
+        f"The first call is right; a later call with other numbers, of the same shapes (“{last}”), is not.",
+        "remembers",
+        "something is kept from an earlier call: a global variable, a mutable default argument, a cached array.",
+        "Which variables of your function were not created inside it?",
+    )
+
+
+def _predicted(exercise: Exercise, args: tuple) -> dict[str, np.ndarray] | None:
+    """What the reference gives for some arguments; None if it can't take them."""
+    outcome = call(exercise.reference, copy.deepcopy(args))
+    return None if outcome.error is not None else flatten(outcome.value, exercise.outputs)
+
+
+def _matches(record: Record, predicted: dict[str, np.ndarray] | None, factor: float = 1.0) -> bool:
+    if predicted is None or predicted.keys() != record.answer.keys() or record.faults:
+        return False
+    return all(_equal_with_nan(factor * predicted[name], a) for name, a in record.answer.items())
+
+
+def _wrong_input(exercise: Exercise, records: list[Record], wrong: Wrong) -> Finding | None:
+    """Is the answer right for inputs that are mistaken in some way, in all cases?"""
+    first = max(records, key=lambda record: sum(a.size for a in record.answer.values()))
+    for cause, words, change in wrong_inputs(first.case.args, exercise.parameters):
+        if not _matches(first, _predicted_with(exercise, first, change)):
+            continue
+        told = [record for record in records if record.answer]
+        if all(_matches(record, _predicted_with(exercise, record, change)) for record in told):
+            name = next(name for name in wrong if wrong[name])
+            worst = next(record for record in told if record.case.name in wrong[name])
+            return Finding(
+                _difference(name, worst),
+                cause,
+                f"{words}; everything else is right.",
+                "Find the line where it comes in, and look at what is done with it.",
+            )
+    return None
+
+
+def _predicted_with(exercise: Exercise, record: Record, change: Callable) -> dict[str, np.ndarray] | None:
+    args = change(copy.deepcopy(record.case.args))
+    return None if args is None else _predicted(exercise, args)
+
+
+def _example_left_out(exercise: Exercise, records: list[Record], wrong: Wrong) -> Finding | None:
+    """Is the answer that of the batch without its first or last example?"""
+    told = []
+    for record in records:
+        lengths = list(record.case.sizes.values())
+        if record.answer and record.case.sizes.get("N", 0) > 1 and lengths.count(record.case.sizes["N"]) == 1:
+            told.append(record)  # in a square case, other axes are as long as the batch
+    if len(told) < 3:
+        return None
+    for i, word in enumerate(("first", "last")):
+        for keeps_n in (True, False):
+            for record in told:
+                N = record.case.sizes["N"]
+                _, args = list(without_example(record.case.args, N))[i]
+                factor = (N - 1) / N if keeps_n else 1.0
+                if not _matches(record, _predicted(exercise, args), factor):
+                    break
+            else:
+                name = next(name for name in wrong if wrong[name])
+                return Finding(
+                    _difference(name, told[0]),
+                    "example-left-out",
+                    f"the {word} example of the batch is left out; everything else is right.",
+                    "Over which indices does your loop run, or your slice reach? A batch has the rows 0 to N − 1.",
+                )
+    return None
 
 
 def _no_structure(records: list[Record]) -> Finding | None:
@@ -117,6 +204,8 @@ def _raised_in_some_cases(exercise: Exercise, raised: list[Record], answered: li
             "the wrong order.",
             "Write the shape of each factor beside it: (n, k) @ (k, m) gives (n, m).",
         )
+    if not answered:
+        return finding
     return Finding(f"{finding.what} It runs in {_cases(answered)}.", finding.cause, finding.likely, finding.next_step)
 
 
@@ -141,7 +230,7 @@ def _named_mistake(exercise: Exercise, records: list[Record], wrong: Wrong) -> F
 def _gives(exercise: Exercise, function: Callable, record: Record) -> bool:
     outcome = call(function, copy.deepcopy(record.case.args))
     if outcome.error is not None or record.call.error is not None:
-        return outcome.error is not None and record.call.error is not None
+        return _alike(outcome.error, record.call.error)
     right = exercise.reference(*copy.deepcopy(record.case.args))
     try:
         answer, faults = read(outcome.value, right, exercise.outputs)
@@ -150,6 +239,10 @@ def _gives(exercise: Exercise, function: Callable, record: Record) -> bool:
     if faults.keys() != record.faults.keys() or answer.keys() != record.answer.keys():
         return False
     return all(_equal_with_nan(answer[name], a) for name, a in record.answer.items())
+
+
+def _alike(a: BaseException | None, b: BaseException | None) -> bool:
+    return a is not None and b is not None and type(a) is type(b) and str(a).split()[:3] == str(b).split()[:3]
 
 
 def _equal_with_nan(a: np.ndarray, b: np.ndarray) -> bool:
@@ -169,8 +262,19 @@ def _one_output(exercise: Exercise, f: Callable, name: str, records: list[Record
         finding = rung(exercise, name, records)
         if finding is not None:
             return finding
-    wide = [(r, r.answer[name].astype(float), r.expected[name].astype(float)) for r in records]
-    for rung in (_rounded, _factor, _upstream, _transform, _extra_term, _extra_factor, _per_row):
+    finite = [r for r in records if np.isfinite(r.answer[name]).all()]
+    wide = [(r, r.answer[name].astype(float), r.expected[name].astype(float)) for r in finite]
+    for rung in (
+        _rounded,
+        _factor,
+        _upstream,
+        _clipped,
+        _local_slope,
+        _transform,
+        _extra_term,
+        _extra_factor,
+        _per_row,
+    ):
         finding = rung(exercise, f, name, wide)
         if finding is not None:
             return finding
@@ -273,8 +377,9 @@ def _shape_explained(a: np.ndarray, r: np.ndarray) -> tuple[str, str, str] | Non
 
 def _not_finite(exercise: Exercise, name: str, records: list[Record]) -> Finding | None:
     bad = [r for r in records if not np.isfinite(r.answer[name]).all()]
-    if not bad:
-        return None
+    others = [r for r in records if r not in bad]
+    if not bad or any(not agrees(r.answer[name], r.expected[name]).all() for r in others):
+        return None  # there is something else to be mended first
     where = "every case" if len(bad) == len(records) else _cases(bad)
     kinds = "nan" if any(np.isnan(r.answer[name]).any() for r in bad) else "inf"
     return Finding(
@@ -358,7 +463,7 @@ def _common_factor(names: list[str], records: list[Record]) -> Finding | None:
                 return None
             ratios.append((record.case.sizes, c))
             cases.add(record.case.name)
-    if len(cases) < 3 or (formula := _formula(ratios)) is None:
+    if len(cases) < 3 or (formula := _formula(ratios)) is None or all(abs(c - 1) < 1e-3 for _, c in ratios):
         return None
     cause, text, likely, step = formula
     verb = "is" if len(names) == 1 else "are"
@@ -388,13 +493,17 @@ def _factor(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding |
                 "Follow one entry through your lines to the result: where does it become 0?",
             )
         return None
-    if all(r.size == 1 for _, _, r in wide) or len(wide) < 2:
+    off = [(record, c) for record, c in ratios if abs(c - 1) > 1e-6]
+    if not off or all(r.size == 1 for _, _, r in wide) or len(wide) < 2:
         return None  # any two numbers are proportional
+    other = f" and {off[-1][1]:.4g} × in “{off[-1][0].case.name}”" if len(off) > 1 else ""
+    exact = ", and exactly right elsewhere" if len(off) < len(ratios) else ""
     return Finding(
-        f"`{name}` points the right way, and its length is wrong: it is {ratios[0][1]:.4g} × expected in "
-        f"“{ratios[0][0].case.name}” and {ratios[-1][1]:.4g} × in “{ratios[-1][0].case.name}”.",
+        f"`{name}` points the right way, and its length is wrong: it is {off[0][1]:.4g} × expected in "
+        f"“{off[0][0].case.name}”{other}{exact}.",
         "scaled",
-        "a factor that is the same for all entries is missing or too much.",
+        "a factor that is the same for all entries is missing or too much: often a mean where a sum belongs, or the "
+        "reverse.",
         "Divide your answer by the expected one for two different inputs. What has that value in each?",
     )
 
@@ -427,9 +536,8 @@ def _factor_in_words(c: float, power: dict[str, int]) -> tuple[str, str, str, st
             return (
                 "sign-flipped",
                 "−1",
-                "a difference taken the other way round, or a minus lost: the gradient points downhill instead "
-                "of uphill.",
-                "Nudge one number up by 0.01. Does the loss rise or fall? Compare with the sign of your gradient.",
+                "a difference taken the other way round, or a minus lost.",
+                "Put in small numbers by hand, or nudge one of them by 0.01: which sign must come out?",
             )
         if abs(abs(c) - 1 / np.log(2)) < 1e-6:
             return "log-base-2", f"{c:.6g}", "a logarithm to base 2 where nats are asked for.", "Use `np.log`."
@@ -540,7 +648,7 @@ def _transform(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Findin
             if all(
                 r.ndim > axis and same(a, np.broadcast_to(way(r, axis=axis, keepdims=True), r.shape), 1e-7)
                 for _, a, r in wide
-            ):
+            ) and any(np.abs(a).max() > 1e-6 for _, a, _ in wide):
                 return Finding(
                     _difference(name, wide[0][0]),
                     cause,
@@ -548,6 +656,19 @@ def _transform(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Findin
                     f"Which line reduces over axis {axis}, and should it?",
                 )
     return None
+
+
+def _clipped(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
+    """Is the answer right but for a lowest and a highest value?"""
+    low, high = min(a.min() for _, a, _ in wide), max(a.max() for _, a, _ in wide)
+    if low == 0 or high == 0 or not all(same(a, np.clip(r, low, high), 1e-9) for _, a, r in wide):
+        return None
+    return Finding(
+        f"`{name}` never goes below {low:.4g} or above {high:.4g}; between them it is right.",
+        "clipped",
+        "values are cut off: `np.clip`, `min` or `max`.",
+        "Is a bound asked for?",
+    )
 
 
 def _inputs_like(exercise: Exercise, record: Record, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -576,6 +697,8 @@ def _extra_term(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Findi
         )
     if r.size > 1:
         for other in _inputs_like(exercise, record, r.shape):
+            if other == name or other == f"{name}.T":
+                continue
             terms = [_inputs_like(exercise, rec, r.shape).get(other) for rec, _, r in wide]
             if any(t is None for t in terms):
                 continue
@@ -636,6 +759,74 @@ def _extra_factor(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Fin
     return None
 
 
+def _local_slope(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
+    """For an elementwise layer: the slope that the answer implies, as a function of the other argument."""
+    if exercise.upstream is None or len(exercise.parameters) != 2:
+        return None
+    other = next(p for p in exercise.parameters if p != exercise.upstream)
+    position = exercise.parameters.index(other)
+    points: list[tuple[float, float, float]] = []
+    for record, a, r in wide:
+        upstream = record.case.args[1 - position]
+        value = record.case.args[position]
+        if not isinstance(value, np.ndarray) or not upstream.shape == value.shape == a.shape:
+            return None
+        live = np.abs(upstream) > 1e-3
+        points += zip(value[live], (a / upstream)[live], (r / upstream)[live], strict=True)
+    x, mine, right = (np.array(column) for column in zip(*points, strict=True))
+    order = np.argsort(x)
+    x, mine, right = x[order], mine[order], right[order]
+    close = np.diff(x) < 1e-3 * np.ptp(x)  # a function gives near values at near points
+    if not np.isfinite(mine).all() or (np.abs(np.diff(mine))[close] > 0.1 * (1 + np.abs(mine[1:][close]))).mean() > 0.2:
+        return None
+    for text, function in _SLOPES:
+        if same(mine, function(x) * np.ones_like(x), 1e-6):
+            formula = text.replace("{}", other)
+            return Finding(
+                _difference(name, wide[0][0]),
+                "wrong-slope",
+                f"the local slope in your code is `{formula}`.",
+                f"At {other} = {x[len(x) // 2]:.3g} the right slope is {right[len(x) // 2]:.4g}. Draw the curve: how "
+                "steep is it there?",
+            )
+    i = int(np.argmax(np.abs(mine - right)))
+    return Finding(
+        f"At {other} = {x[i]:.4g} the local slope that your answer implies is {mine[i]:.4g}; it should be "
+        f"{right[i]:.4g}.",
+        "wrong-slope",
+        f"`{exercise.upstream}` is used rightly; its factor, the local slope, is not right.",
+        "Draw the function, and read its slope there off the drawing.",
+    )
+
+
+_SLOPES: list[tuple[str, Callable[[np.ndarray], np.ndarray]]] = [
+    ("1", np.ones_like),
+    ("1/4", lambda t: 0.25 * np.ones_like(t)),
+    ("{}", lambda t: t),
+    ("2 * {}", lambda t: 2 * t),
+    ("{}**2", lambda t: t**2),
+    ("1 - {}", lambda t: 1 - t),
+    ("1 + {}", lambda t: 1 + t),
+    ("(1 - {})**2", lambda t: (1 - t) ** 2),
+    ("1 - {}**2", lambda t: 1 - t**2),
+    ("1 + {}**2", lambda t: 1 + t**2),
+    ("{} * (1 - {})", lambda t: t * (1 - t)),
+    ("{} * (1 + {})", lambda t: t * (1 + t)),
+    ("1 - 2 * {}", lambda t: 1 - 2 * t),
+    ("1 / (1 - {}**2)", lambda t: 1 / (1 - t**2)),
+    ("1 / ({} * (1 - {}))", lambda t: 1 / (t * (1 - t))),
+    ("tanh({})", np.tanh),
+    ("1 - tanh({})**2", lambda t: 1 - np.tanh(t) ** 2),
+    ("sigmoid({})", lambda t: 1 / (1 + np.exp(-t))),
+    ("sigmoid({}) * (1 - sigmoid({}))", lambda t: np.exp(-t) / (1 + np.exp(-t)) ** 2),
+    ("({} > 0)", lambda t: t > 0),
+    ("({} < 0)", lambda t: t < 0),
+    ("sign({})", np.sign),
+    ("abs({})", np.abs),
+    ("exp({})", np.exp),
+]
+
+
 def _per_row(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
     """Rows or columns that are right but for a factor, or an offset, of their own."""
     for axis, word in ((1, "row"), (0, "column")):
@@ -685,7 +876,14 @@ def _only_there(exercise: Exercise, name: str, records: list[Record], bad: dict)
     worst = wrong[0]
     a, r = worst.answer[name].astype(float), worst.expected[name].astype(float)
     what = _difference(name, worst)
-    if right and len(right) >= len(wrong):
+    if right and {r.case.group for r in wrong} == {"stability"} and np.abs(a).max() < np.abs(r).max():
+        return Finding(
+            f"{what} It is wrong only in {_cases(wrong)}.",
+            "bounded",
+            "a small constant inside a logarithm (such as 1e-12), or a clip, keeps the result from growing.",
+            "Is there a constant in your code that the derivation does not have? The logarithm can be taken on paper.",
+        )
+    if right and len(right) >= len(wrong) and len(records) > 3:
         return Finding(
             f"{what} It is wrong only in {_cases(wrong)}; the other {len(right)} cases are right.",
             "special-case",
@@ -704,7 +902,7 @@ def _only_there(exercise: Exercise, name: str, records: list[Record], bad: dict)
         what += f" It is right in {_cases(right)}."
     mask = bad[worst.case.name]
     if r.size > 1:
-        what += f" {int(mask.sum())} of {mask.size} entries differ{_pattern(mask)};"
+        what += f" {int(mask.sum())} of {mask.size} entries differ{_pattern(mask, worst)};"
         what += f" the cosine between your answer and the right one is {cosine(a, r):.3f}."
     step = "Compute that one entry by hand, from the smallest case, and compare the lines one by one."
     if r.ndim == 0:
@@ -712,11 +910,27 @@ def _only_there(exercise: Exercise, name: str, records: list[Record], bad: dict)
     return Finding(what, None, next_step=step)
 
 
-def _pattern(mask: np.ndarray) -> str:
-    if mask.ndim == 2 and not mask.all():
-        rows, columns = mask.any(axis=1), mask.any(axis=0)
-        if rows.sum() == 1 and len(rows) > 1:
-            return f", all in row {int(np.argmax(rows))}"
-        if columns.sum() == 1 and len(columns) > 1:
-            return f", all in column {int(np.argmax(columns))}"
+def _pattern(mask: np.ndarray, record: Record) -> str:
+    """Where the wrong entries lie, if they lie together."""
+    if mask.ndim != 2 or mask.all():
+        return ""
+    diagonal = np.eye(*mask.shape, dtype=bool)
+    if len(mask) == mask.shape[1]:
+        if not (mask & ~diagonal).any():
+            return ", all on the diagonal; the others are right"
+        if not (mask & diagonal).any():
+            return ", all off the diagonal; the diagonal is right"
+    for y in (a for a in record.case.args if isinstance(a, np.ndarray) and a.dtype.kind == "i"):
+        if y.shape == mask.shape[:1] and y.max() < mask.shape[1]:
+            at_label = np.zeros_like(mask)
+            at_label[np.arange(len(y)), y] = True
+            if not (mask & ~at_label).any():
+                return ", all at the label of their row; the other classes are right"
+            if not (mask & at_label).any():
+                return ", none at the label of its row: there all is right"
+    rows, columns = mask.any(axis=1), mask.any(axis=0)
+    if rows.sum() == 1:
+        return f", all in row {int(np.argmax(rows))}"
+    if columns.sum() == 1:
+        return f", all in column {int(np.argmax(columns))}"
     return ""

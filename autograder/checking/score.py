@@ -118,5 +118,13 @@ def _inline(text: str) -> str:
 
 def replay_line(f: Callable, exercise: str, seed: int) -> str:
     """The line that repeats a check."""
-    name = getattr(f, "__name__", "f")
+    name = name_of(f) if name_of(f).isidentifier() else "f"
     return f"check({name}, seed={seed})" if name == exercise else f'check({name}, "{exercise}", seed={seed})'
+
+
+def name_of(f: Callable) -> str:
+    """The name of a function; empty for a callable that has none, or won't tell."""
+    try:
+        return str(f.__name__)
+    except Exception:
+        return ""

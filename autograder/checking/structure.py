@@ -1,10 +1,13 @@
 """From what a function returned to a flat table of named arrays, and what is wrong with it if it can't be."""
 
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 Flat = dict[str, np.ndarray]
+MOST_ENTRIES = 10**6  # no exercise comes near
 
 
 class WrongStructure(Exception):
@@ -42,6 +45,8 @@ def read(answer: Any, reference: Any, names: tuple[str, ...]) -> tuple[Flat, dic
     WrongStructure
         if the answer as a whole has another structure.
     """
+    if isinstance(answer, Iterator):
+        answer = list(itertools.islice(answer, 1000))
     raw = _unpack(answer, reference, names)
     flat: Flat = {}
     faults: dict[str, WrongStructure] = {}
@@ -58,7 +63,7 @@ def _unpack(answer: Any, reference: Any, names: tuple[str, ...]) -> dict[str, An
         raise WrongStructure("returned-none", "The function returned `None`.", "Is there a `return` on every path?")
     if isinstance(reference, dict):
         keys = ", ".join(f"`{key}`" for key in reference)
-        if not isinstance(answer, dict):
+        if not isinstance(answer, Mapping):
             raise WrongStructure(
                 "wrong-type",
                 f"Expected a dict with the keys {keys}; got {_kind(answer)}.",
@@ -113,6 +118,8 @@ def _array(name: str, value: Any) -> np.ndarray:
         raise WrongStructure(
             "wrong-type", f"`{name}` is an `np.matrix`.", "Return an `np.ndarray`; `np.matrix` keeps everything 2-D."
         )
+    if a.size > MOST_ENTRIES:
+        raise WrongStructure("wrong-shape", f"`{name}` has shape {a.shape}: {a.size:,} entries are far too many.")
     if a.dtype.kind == "c":
         raise WrongStructure("complex", f"`{name}` is complex.", "Return its real part, if the rest is rounding.")
     if a.dtype.kind not in "fiub":

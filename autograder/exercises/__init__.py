@@ -4,9 +4,11 @@ import difflib
 import secrets
 from collections.abc import Callable
 
+import numpy as np
+
 from autograder.checking.derivation import Derivation
 from autograder.checking.exercise import Exercise
-from autograder.checking.score import Score
+from autograder.checking.score import Score, name_of
 from autograder.exercises import cross_entropy, descent, layers, network
 
 EXERCISES: dict[str, Exercise | Derivation] = {
@@ -33,13 +35,15 @@ def check(f: Callable, exercise: str | None = None, seed: int | None = None) -> 
     TypeError
         if ``f`` can't be called.
     ValueError
-        if there is no such exercise; the message lists near names.
+        if there is no such exercise (the message lists near names), or the seed is none.
     """
     if not callable(f):
         raise TypeError(f"check: expected a function, got {type(f).__name__}. Write check({exercise or 'mse_grad'}).")
-    name = exercise or getattr(f, "__name__", "")
+    if seed is not None and not (isinstance(seed, int | np.integer) and seed >= 0):
+        raise ValueError(f"check: seed must be a whole number from 0 on, got {seed!r}")
+    name = exercise or name_of(f)
     if name not in EXERCISES:
         near = difflib.get_close_matches(name, EXERCISES, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"the exercises are {', '.join(EXERCISES)}."
         raise ValueError(f"check: there is no exercise {name!r}; {hint} For another name: check(f, exercise='mse').")
-    return EXERCISES[name].check(f, secrets.randbelow(10**6) if seed is None else seed)
+    return EXERCISES[name].check(f, secrets.randbelow(10**6) if seed is None else int(seed))

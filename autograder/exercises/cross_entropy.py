@@ -9,6 +9,7 @@ from autograder.checking.exercise import Case, Exercise
 
 CHAPTER = "02-cross-entropy"
 LARGE = "large logits"
+_LEVELS = np.array([[1e3], [-1e4], [0.0], [1e4], [-800.0]])  # of five rows: a softmax must not care
 
 
 def _large(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -318,7 +319,7 @@ def _label_cases(rng: np.random.Generator) -> list[Case]:
         case("two classes", 13, 2),
         Case(LARGE, (_large(rng, 7, 3), labels(rng, 7, 3)), {"N": 7, "C": 3}, group="stability"),
         Case("large logits, all right", (1e4 * _onehot(sure, 3), sure), {"N": 5, "C": 3}, group="stability"),
-        Case("large logits, close together", (normal(rng, 5, 3) + 1e3, sure), {"N": 5, "C": 3}, group="stability"),
+        Case("large logits, close together", (normal(rng, 5, 3) + _LEVELS, sure), {"N": 5, "C": 3}, group="stability"),
     ]
 
 
@@ -433,6 +434,42 @@ def _(Z, y):
 )
 def _(Z, y):
     return -np.mean(backprop.log_softmax(Z)[:, y])
+
+
+@cross_entropy.chaff(
+    "wrong-axis",
+    "the softmax normalises over the batch, not over the classes.",
+    "Along which axis do the classes of one example lie?",
+)
+def _(Z, y):
+    return -np.mean(backprop.log_softmax(Z.T).T[np.arange(len(y)), y])
+
+
+@cross_entropy.chaff(
+    "labels-unused",
+    "the labels were not used: this is the loss of the class that is most probable anyway.",
+    "What does your loss say of a confident mistake?",
+)
+def _(Z, y):
+    return backprop.cross_entropy(Z, Z.argmax(axis=1))
+
+
+@cross_entropy.chaff(
+    "squared-error",
+    "this is the squared error between probabilities and one-hot labels.",
+    "Where is the logarithm?",
+)
+def _(Z, y):
+    return backprop.mse(backprop.softmax(Z), _onehot(y, Z.shape[1]))
+
+
+@cross_entropy.chaff(
+    "entropy-of-the-prediction",
+    "the log-probabilities were weighted with the *predicted* probabilities: that is an entropy, without the labels.",
+    "Which distribution stands in front of the logarithm: the truth or the forecast?",
+)
+def _(Z, y):
+    return -np.mean(np.sum(backprop.softmax(Z) * backprop.log_softmax(Z), axis=1))
 
 
 @cross_entropy.chaff("log-base-2", "a logarithm to base 2: bits, not nats.", "Use `np.log`.")
@@ -631,6 +668,55 @@ def _(Z, y):
 
 
 @cross_entropy_grad.chaff(
+    "global-shift",
+    "one maximum was taken for the whole batch: a row far below it becomes 0/0.",
+    "How many maxima does a batch of N rows need?",
+)
+def _(Z, y):
+    return (_softmax_slow(Z - Z.max()) - _onehot(y, Z.shape[1])) / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "sigmoid-not-softmax",
+    "each logit went through a sigmoid of its own; a softmax makes them share.",
+    "Do your probabilities sum to 1 in each row?",
+)
+def _(Z, y):
+    return (backprop.sigmoid(Z) - _onehot(y, Z.shape[1])) / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "softmax-slope-again",
+    "P(1 − P) is there as a factor. With cross-entropy it has cancelled already.",
+    "Write both factors of the chain and cancel before you compute.",
+)
+def _(Z, y):
+    P = backprop.softmax(Z)
+    return (P - _onehot(y, Z.shape[1])) * P * (1 - P) / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "squared-error",
+    "this is the gradient of a squared error behind the softmax, not of the cross-entropy.",
+    "What is the derivative of −log p?",
+)
+def _(Z, y):
+    P = backprop.softmax(Z)
+    return backprop.softmax_backward(2 * (P - _onehot(y, Z.shape[1])) / P.size, P)
+
+
+@cross_entropy_grad.chaff(
+    "one-set-not-subtracted",
+    "the entry of the right class was *set* to −1; 1 is subtracted from the probability there.",
+    "Is it `= -1` or `-= 1`?",
+)
+def _(Z, y):
+    P = backprop.softmax(Z)
+    P[np.arange(len(y)), y] = -1
+    return P / len(y)
+
+
+@cross_entropy_grad.chaff(
     "clipped",
     "the logits are cut off before the softmax: two large ones that differ come out equal.",
     "Softmax only cares for differences between logits. Which operation keeps all differences?",
@@ -775,7 +861,7 @@ def _soft_cases(rng: np.random.Generator) -> list[Case]:
         Case(LARGE, (_large(rng, 7, 3), rows_that_sum_to_1(rng, 7, 3)), {"N": 7, "C": 3}, group="stability"),
         Case(
             "large logits, close together",
-            (normal(rng, 5, 3) + 1e3, rows_that_sum_to_1(rng, 5, 3)),
+            (normal(rng, 5, 3) + _LEVELS, rows_that_sum_to_1(rng, 5, 3)),
             {"N": 5, "C": 3},
             group="stability",
         ),
@@ -855,7 +941,7 @@ def _(Z, T):
 
 @soft_cross_entropy_grad.chaff(
     "target-weighted",
-    "P − T was multiplied by T: each log-probability was treated as if only its own logit mattered.",
+    "this is T·(P − 1): each log-probability was treated as if only its own logit mattered.",
     "Collect everything that multiplies p_j when you sum over the classes: what do the targets sum to?",
 )
 def _(Z, T):
@@ -895,6 +981,7 @@ def _binary_cases(rng: np.random.Generator) -> list[Case]:
         case("soft targets", 11, t=rng.uniform(0.1, 0.9, 11)),
         case("all targets 1", 5, t=np.ones(5)),
         case("all targets 0", 5, t=np.zeros(5)),
+        case("logits from 8 to 40", 6, z=np.array([9.0, -9.0, 17.0, -17.0, 40.0, -40.0]) + rng.uniform(-1, 0, 6)),
         case(LARGE, 7, z=large, t=np.array([1.0, 0, 1, 0, 1, 0, 1]), group="stability"),
         case(
             "large logits, all wrong",

@@ -150,6 +150,39 @@ def _(Y_hat, Y):
     return np.sum((Y_hat - Y) ** 2) / len(Y)
 
 
+@mse.chaff(
+    "one-less-in-the-denominator",
+    "it was divided by n − 1, as for a sample variance; the mean divides by n.",
+    "How many squares are there?",
+)
+def _(Y_hat, Y):
+    with np.errstate(all="ignore"):
+        return np.sum((Y_hat - Y) ** 2) / (Y.size - 1)
+
+
+@mse.chaff(
+    "difference-of-squares",
+    "the squares were subtracted; the *differences* are squared.",
+    "For ŷ = 3 and y = −3 the error is 6. What does your loss say?",
+)
+def _(Y_hat, Y):
+    return np.mean(Y_hat**2 - Y**2)
+
+
+@mse.chaff(
+    "variance",
+    "this is the variance of the errors: their mean was subtracted first, so that a constant error costs nothing.",
+    "What does your loss say when all predictions are 1 too high?",
+)
+def _(Y_hat, Y):
+    return np.var(Y_hat - Y)
+
+
+@mse.chaff("square-of-sum", "the sum was squared, not the differences.", "Which comes first: square or sum?")
+def _(Y_hat, Y):
+    return np.sum(Y_hat - Y) ** 2 / Y.size
+
+
 @mse.chaff("absolute-error", "absolute differences were averaged, not squares.", "What does the S in MSE stand for?")
 def _(Y_hat, Y):
     return np.mean(np.abs(Y_hat - Y))
@@ -446,6 +479,16 @@ def _(X, y, w, b):
 
 
 @linear_mse_grads.chaff(
+    "square-not-differentiated",
+    "the errors are still squared; the derivative of u² is 2u, without a square.",
+    "Can your `db` be negative? Should it be?",
+)
+def _(X, y, w, b):
+    d = 2 * (X @ w + b - y) ** 2 / len(y)
+    return X.T @ d, d.sum()
+
+
+@linear_mse_grads.chaff(
     "input-factor-missing",
     "`dw` lacks the factor X: the inner derivative of x·w + b in w is x.",
     "Two features with different values must get different slopes. Where does the value of the feature come in?",
@@ -654,6 +697,37 @@ def _(grad, theta, lr, tol, max_steps):
 
 
 @gradient_descent.chaff(
+    "sum-not-norm",
+    "the absolute entries were added up: that is the 1-norm, not the Euclidean norm.",
+    "The norm of (3, 4) is 5, not 7.",
+)
+def _(grad, theta, lr, tol, max_steps):
+    return _descend(grad, theta, lr, tol, max_steps, small=lambda g: np.abs(g).sum() <= tol)
+
+
+@gradient_descent.chaff(
+    "mean-square-not-norm",
+    "the root of the *mean* square was compared with `tol`, not the norm: the mean divides by the number of entries.",
+    "With 25 entries of 0.1 each, how long is the gradient?",
+)
+def _(grad, theta, lr, tol, max_steps):
+    return _descend(grad, theta, lr, tol, max_steps, small=lambda g: np.sqrt(np.mean(g**2)) <= tol)
+
+
+@gradient_descent.chaff(
+    "always-from-the-start",
+    "every step is taken from the starting point: the new point is not kept.",
+    "Which variable does your loop change, and from which does it compute the next step?",
+)
+def _(grad, theta, lr, tol, max_steps):
+    g = grad(theta)
+    if np.linalg.norm(g) <= tol or max_steps == 0:
+        return theta, 0
+    end = theta - lr * g
+    return end, max_steps
+
+
+@gradient_descent.chaff(
     "gradient-computed-once",
     "the gradient was computed at the start and never again: all steps go in one direction.",
     "The slope changes as you walk. Where in your loop is `grad` called?",
@@ -770,6 +844,24 @@ def by_power_iteration(X):
 )
 def _(X):
     return 2 / np.linalg.eigvalsh(X.T @ X)[-1]
+
+
+@max_learning_rate.chaff(
+    "N-missing",
+    "the Hessian is that of the *sum* of squares, 2XᵀX; that of the mean carries 1/N.",
+    "Differentiate the gradient once more: which factors stand before XᵀX?",
+)
+def _(X):
+    return 1 / np.linalg.eigvalsh(X.T @ X)[-1]
+
+
+@max_learning_rate.chaff(
+    "averaged-over-entries",
+    "the mean was taken over all entries of X; it goes over the N examples.",
+    "How many terms has the loss: one for each row, or one for each entry of X?",
+)
+def _(X):
+    return X.size / np.linalg.eigvalsh(X.T @ X)[-1]
 
 
 @max_learning_rate.chaff(

@@ -27,6 +27,7 @@ def _linear_cases(rng: np.random.Generator) -> list[Case]:
     return [
         case("7 × 5 → 3", 7, 5, 3),
         case("3 × 2 → 11", 3, 2, 11),
+        case("101 × 3 → 2", 101, 3, 2),
         case("N = 1", 1, 5, 3),
         case("square", 5, 5, 5),
         case("one output", 7, 3, 1),
@@ -207,7 +208,7 @@ def _gate_cases(rng: np.random.Generator) -> list[Case]:
     tiny = 10.0 ** rng.uniform(-9, -3, size=(5, 3)) * np.sign(off_kink(rng, 5, 3))
     return [
         case("7 × 5", off_kink(rng, 7, 5)),
-        case("3 × 11", 3 * off_kink(rng, 3, 11)),
+        case("3 × 11", 10 * off_kink(rng, 3, 11)),
         case("N = 1", off_kink(rng, 1, 5)),
         case("square", off_kink(rng, 5, 5)),
         case("a vector of 13", off_kink(rng, 13)),
@@ -804,6 +805,8 @@ def _unbroadcast_cases(rng: np.random.Generator) -> list[Case]:
         case("three axes: (2, 3, 5) → (3, 1)", (2, 3, 5), (3, 1)),
         case("three axes: (2, 3, 5) → (2, 1, 5)", (2, 3, 5), (2, 1, 5)),
         case("three axes: (2, 3, 5) → (1,)", (2, 3, 5), (1,)),
+        case("three axes: (2, 3, 5) → (1, 1, 1)", (2, 3, 5), (1, 1, 1)),
+        case("four axes: (2, 3, 2, 5) → (3, 1, 5)", (2, 3, 2, 5), (3, 1, 5)),
         case("a length of 1 that stays: (7, 1) → (1,)", (7, 1), (1,)),
         case("a length of 1 that stays: (1, 5) → (1, 5)", (1, 5), (1, 5)),
     ]
@@ -877,6 +880,24 @@ def _reduce(G, shape, leading=np.sum, repeated=np.sum):
 )
 def _(G, shape):
     return _reduce(G, shape, np.mean, np.mean)
+
+
+@unbroadcast.chaff(
+    "mean-not-sum",
+    "the axes of length 1 that were stretched are averaged. Each copy passes on its own gradient, and they add up.",
+    "If one number is used seven times, and each use has slope 1, what is its slope?",
+)
+def _(G, shape):
+    return _reduce(G, shape, np.sum, np.mean)
+
+
+@unbroadcast.chaff(
+    "mean-not-sum",
+    "the axes that broadcasting had added are averaged. Each copy passes on its own gradient, and they add up.",
+    "If one number is used seven times, and each use has slope 1, what is its slope?",
+)
+def _(G, shape):
+    return _reduce(G, shape, np.mean, np.sum)
 
 
 @unbroadcast.chaff(
@@ -1078,6 +1099,24 @@ def _(dY, A, B):
 )
 def _(dY, A, B):
     return backprop.unbroadcast(dY @ B.T, A.shape), backprop.unbroadcast(A.T @ dY, B.shape)
+
+
+@matmul_backward.chaff(
+    "all-axes-transposed",
+    "`.T` reverses *all* axes of B; only the last two may change places.",
+    "What is the shape of `B.T` for B of shape (2, 5, 3)?",
+)
+def _(dY, A, B):
+    return backprop.unbroadcast(dY @ B.T, A.shape), backprop.unbroadcast(A.swapaxes(-1, -2) @ dY, B.shape)
+
+
+@matmul_backward.chaff(
+    "all-axes-transposed",
+    "`.T` reverses *all* axes of A; only the last two may change places.",
+    "What is the shape of `A.T` for A of shape (2, 7, 5)?",
+)
+def _(dY, A, B):
+    return backprop.unbroadcast(dY @ B.swapaxes(-1, -2), A.shape), backprop.unbroadcast(A.T @ dY, B.shape)
 
 
 @matmul_backward.chaff(

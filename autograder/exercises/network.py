@@ -112,12 +112,15 @@ def _two_layer_case(rng: np.random.Generator, name: str, N: int, D: int, H: int,
 def _two_layer_cases(rng: np.random.Generator) -> list[Case]:
     large = _two_layer_case(rng, "large logits", 7, 5, 3, 2)
     large.args[0]["W2"] *= 2000
+    turned = _two_layer_case(rng, "params in another order", 5, 2, 3, 2)
+    turned = Case(turned.name, (dict(reversed(turned.args[0].items())), *turned.args[1:]), turned.sizes)
     return [
         _two_layer_case(rng, "7 × 5 → 3 → 2", 7, 5, 3, 2),
         _two_layer_case(rng, "13 × 3 → 5 → 7", 13, 3, 5, 7),
         _two_layer_case(rng, "N = 1", 1, 5, 3, 2),
         _two_layer_case(rng, "square", 5, 5, 5, 5),
         _two_layer_case(rng, "one label repeated", 7, 2, 3, 5, np.full(7, 1)),
+        turned,
         Case(large.name, large.args, large.sizes, group="stability"),
     ]
 
@@ -226,6 +229,14 @@ for _cause, _text, _hint, _function in (
      _two_layer_chaff_loss(loss=lambda Z, y: -backprop.cross_entropy(Z, y))),
     ("softmax-twice", "the logits went through a softmax before the cross-entropy, which has one.", "Count the "
      "softmaxes.", _two_layer_chaff_loss(loss=lambda Z, y: backprop.cross_entropy(backprop.softmax(Z), y))),
+    ("tanh-not-relu", "a tanh stands where the ReLU belongs.", "Which activation does the chapter use?",
+     _two_layer_chaff_loss(relu=np.tanh)),
+    ("leaky", "the ReLU lets a part of the negative values through.", "What is max(z, 0) at z = −1?",
+     _two_layer_chaff_loss(relu=lambda Z: np.where(Z > 0, Z, 0.01 * Z))),
+    ("absolute-not-relu", "an absolute value stands where the ReLU belongs.", "What is max(z, 0) at z = −1?",
+     _two_layer_chaff_loss(relu=np.abs)),
+    ("squared-error", "this is a squared error between probabilities and one-hot labels.", "Where is the logarithm?",
+     _two_layer_chaff_loss(loss=lambda Z, y: backprop.mse(backprop.softmax(Z), np.eye(Z.shape[1])[y]))),
     ("sigmoid-not-relu", "a sigmoid stands where the ReLU belongs.", "Which activation does the chapter use?",
      _two_layer_chaff_loss(relu=backprop.sigmoid)),
 ):  # fmt: skip
@@ -351,6 +362,8 @@ _TWO_LAYER_CHAFFS = (
      "already.", "Count the divisions by N on the way to `b2`.", _BIAS_MEAN),
     ("pre-activation-not-activation", "`W2`'s gradient was formed with Z1; the second layer's input is A1, after the "
      "ReLU.", "What does the second layer multiply with W2?", _two_layer(hidden=lambda A1, Z1: Z1)),
+    ("no-activation", "there is no ReLU, neither forward nor backward.", "What lies between the two linear layers?",
+     _two_layer(activation=lambda Z1: Z1, gate=lambda dA1, Z1: dA1)),
     ("sigmoid-slope", "the slope of a sigmoid stands where the ReLU's belongs.", "Which activation is in between?",
      _two_layer(gate=lambda dA1, Z1: dA1 * np.maximum(Z1, 0) * (1 - np.maximum(Z1, 0)))),
     ("no-activation", "there is no ReLU in the forward pass.", "What lies between the two linear layers?",
@@ -446,6 +459,7 @@ def _mlp(
     gate_last=False,
     order=lambda grads: grads,
     layer_input=lambda i, inputs, Zs: inputs[i],
+    activation=lambda Z: np.maximum(Z, 0),
 ):
     """The backward pass of L layers with one step replaced."""
 
@@ -454,7 +468,7 @@ def _mlp(
         for i, (W, b) in enumerate(params):
             Zs.append(inputs[-1] @ W + b)
             last = i == len(params) - 1
-            inputs.append(np.maximum(Zs[-1], 0) if not last or relu_last else Zs[-1])
+            inputs.append(activation(Zs[-1]) if not last or relu_last else Zs[-1])
         with np.errstate(all="ignore"):
             d = dlogits(inputs[-1], y)
             if gate_last:
@@ -544,6 +558,10 @@ _MLP_CHAFFS = (
      "last layer?", _mlp(gate_last=True)),
     ("pre-activation-not-activation", "weight gradients are formed with Z; a layer's input is A, after the ReLU.",
      "What does a layer multiply with its W?", _mlp(layer_input=lambda i, inputs, Zs: Zs[i - 1] if i else inputs[0])),
+    ("no-activation", "there is no ReLU between the layers on the way forward.", "What lies between two linear layers?",
+     _mlp(activation=lambda Z: Z)),
+    ("no-activation", "there is no ReLU between the layers.", "What lies between two linear layers?",
+     _mlp(activation=lambda Z: Z, gate=lambda d, Z, A: d)),
     ("no-shift", "the softmax overflows at large logits.", "Shift each row by its maximum.",
      _mlp(dlogits=lambda Z, y: (_softmax_slow(Z) - np.eye(Z.shape[1])[y]) / len(y))),
     ("onehot-missing", "the labels are not subtracted from the probabilities.", "The rows of dZ sum to 0. Do yours?",
@@ -709,7 +727,12 @@ def _weights_of_the_examples(f) -> Finding | None:
         return Finding(
             what + right,
             "with-replacement" if twice else cause,
-            likely + (", and some were used twice: drawn with replacement." if twice else ": the last, short batch?"),
+            likely
+            + (
+                ", and some were used twice: drawn with replacement, or the batches overlap."
+                if twice
+                else ": the last, short batch?"
+            ),
             "In an epoch every example is seen exactly once.",
         )
     if any(np.allclose(np.sort(weights), [1 / 9] * 6 + [last], atol=1e-3) for last in (1, 1 / 3, 1 / 9)):
@@ -928,6 +951,16 @@ def _step_cases(rng: np.random.Generator) -> list[Case]:
     ]
 
 
+def _as_gradients(step, lr: float = 0.5):
+    """From a function that takes one step, the gradients that the step implies."""
+
+    def gradients(params, X, y):
+        new = step([(W.copy(), b.copy()) for W, b in params], X, y, lr)
+        return [((W - V) / lr, (b - c) / lr) for (W, b), (V, c) in zip(params, new, strict=True)]
+
+    return gradients
+
+
 fix_network_4 = Exercise(
     "fix_network_4",
     CHAPTER,
@@ -936,6 +969,7 @@ fix_network_4 = Exercise(
     ("W", "b"),
     reference=_step,
     make_cases=_step_cases,
+    explain=lambda f: _first_wrong_step(mlp_grads, _mlp_stages, _as_gradients(f)),
     partial_credit=False,
 )
 

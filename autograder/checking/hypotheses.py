@@ -1,0 +1,112 @@
+"""Hypotheses about a whole answer: the right function of the wrong inputs, or an example left out.
+
+Each gives what the reference would return if the learner had made the mistake; the ladder compares.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+Args = tuple
+Change = Callable[[Args], Args | None]
+
+
+def softmax_of(a: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis."""
+    e = np.exp(a - a.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+_FLOAT_CHANGES: list[tuple[str, str, Callable[[np.ndarray], np.ndarray]]] = [
+    ("left-out", "`{}` is left out (as if it were 0)", np.zeros_like),
+    ("counted-twice", "`{}` is counted twice", lambda a: 2 * a),
+    ("sign-of-input", "`{}` has the wrong sign", lambda a: -a),
+    ("input-taken-absolute", "the absolute value of `{}` is taken", np.abs),
+    ("input-squared", "`{}` is squared", np.square),
+    ("input-rounded", "`{}` is rounded to whole numbers", np.round),
+    ("input-centred", "the mean of each column is subtracted from `{}`", lambda a: a - a.mean(axis=0)),
+    ("input-centred", "the mean of all entries is subtracted from `{}`", lambda a: a - a.mean()),
+    ("softmax-of-input", "a softmax is applied to `{}`", softmax_of),
+    ("sigmoid-of-input", "a sigmoid is applied to `{}`", lambda a: 1 / (1 + np.exp(-a))),
+    ("rows-reversed", "the rows of `{}` are in reverse order", lambda a: a[::-1].copy()),
+]
+_LABEL_CHANGES: list[tuple[str, str, Callable[[np.ndarray], np.ndarray]]] = [
+    ("labels-shifted", "the labels in `{}` are one too small: counted from 1, or decremented", lambda y: y - 1),
+    ("labels-shifted", "the labels in `{}` are one too large", lambda y: y + 1),
+    ("first-label-for-all", "the label of the first example is used for all", lambda y: np.full_like(y, y[0])),
+]
+
+
+def wrong_inputs(args: Args, names: tuple[str, ...]) -> Iterator[tuple[str, str, Change]]:
+    """Slug, words, and a change of the arguments, for each way in which an input may be mistaken."""
+    leaves = list(_leaves(args))
+    for path, value in leaves:
+        label = _label(path, names)
+        table = _LABEL_CHANGES if value.dtype.kind == "i" else _FLOAT_CHANGES
+        for cause, words, change in table:
+            yield cause, words.replace("{}", label), _at(path, change)
+    for i, (path, value) in enumerate(leaves):
+        for other, second in leaves[i + 1 :]:
+            if value.shape == second.shape and value.dtype == second.dtype and value.ndim:
+                words = f"`{_label(path, names)}` and `{_label(other, names)}` have changed places"
+                yield "inputs-swapped", words, _swap(path, other)
+
+
+def without_example(args: Args, N: int) -> Iterator[tuple[str, Args]]:
+    """The arguments without the first, and without the last example of the batch."""
+    for word, part in (("first", slice(1, None)), ("last", slice(None, -1))):
+        shorter = tuple(a[part] if isinstance(a, np.ndarray) and a.ndim and len(a) == N else a for a in args)
+        yield word, shorter
+
+
+def _leaves(value: Any, path: tuple = ()) -> Iterator[tuple[tuple, np.ndarray]]:
+    """Arrays, and floats as arrays, with the way to them."""
+    if isinstance(value, np.ndarray | float):
+        yield path, np.asarray(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _leaves(item, (*path, key))
+    elif isinstance(value, tuple | list):
+        for i, item in enumerate(value):
+            yield from _leaves(item, (*path, i))
+
+
+def _label(path: tuple, names: tuple[str, ...]) -> str:
+    return names[path[0]] + "".join(f"[{key!r}]" for key in path[1:])
+
+
+def _get(value: Any, path: tuple) -> Any:
+    for key in path:
+        value = value[key]
+    return value
+
+
+def _put(value: Any, path: tuple, new: Any) -> Any:
+    """A copy of a nested structure with one leaf replaced."""
+    if not path:
+        return new
+    if isinstance(value, dict):
+        return {key: _put(item, path[1:], new) if key == path[0] else item for key, item in value.items()}
+    return type(value)(_put(item, path[1:], new) if i == path[0] else item for i, item in enumerate(value))
+
+
+def _at(path: tuple, change: Callable[[np.ndarray], np.ndarray]) -> Change:
+    def changed(args: Args) -> Args | None:
+        try:
+            return _put(args, path, change(np.asarray(_get(args, path))))
+        except (IndexError, KeyError, ValueError):  # a case with other structure, or an array without rows
+            return None
+
+    return changed
+
+
+def _swap(path: tuple, other: tuple) -> Change:
+    def swapped(args: Args) -> Args | None:
+        try:
+            first, second = _get(args, path), _get(args, other)
+        except (IndexError, KeyError):
+            return None
+        return _put(_put(args, path, second), other, first)
+
+    return swapped

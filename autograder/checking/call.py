@@ -93,8 +93,6 @@ def _state_restored() -> Iterator[None]:
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     """Stop the learner's code, and only that: on the way out, in this file, nothing is raised."""
-    # It fires again at once, and then again and again, since a bare `except:` in a loop may swallow it.
-    signal.setitimer(signal.ITIMER_REAL, 1e-6, 0.005)
     if frame is not None and frame.f_code.co_filename != __file__:
         raise TimeLimit
 
@@ -103,6 +101,7 @@ def _start_timer() -> tuple | None:
     if threading.current_thread() is not threading.main_thread():
         return None
     handler = signal.signal(signal.SIGALRM, _interrupt)
+    # It fires again and again, since a bare `except:` in the learner's loop may swallow it.
     return handler, signal.setitimer(signal.ITIMER_REAL, SECONDS_PER_CALL, 0.005)
 
 

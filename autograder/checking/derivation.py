@@ -284,7 +284,7 @@ def _expression(value: Any):
     if isinstance(value, str | bool):
         raise TypeError
     expression = sympy.sympify(value)
-    if not isinstance(expression, sympy.Expr):
+    if not isinstance(expression, sympy.Expr) or expression.is_Matrix:
         raise TypeError
     return expression
 

@@ -269,10 +269,10 @@ def _one_output(exercise: Exercise, f: Callable, name: str, records: list[Record
         _factor,
         _upstream,
         _clipped,
-        _local_slope,
         _transform,
         _extra_term,
         _extra_factor,
+        _local_slope,
         _per_row,
     ):
         finding = rung(exercise, f, name, wide)

@@ -136,7 +136,7 @@ class Exercise:
         findings = conduct + findings if self._all_wrong(records, wrong) else findings + conduct
         findings += (from_the_notebook(f) if findings else []) + _notes(records)
         points = self._points(records, wrong, conduct)
-        summary = f"{len(records)} cases, seed {seed}: " + ", ".join(record.case.name for record in records) + "."
+        summary = f"{len(records)} cases, seed {seed}: " + "; ".join(record.case.name for record in records) + "."
         return self._score(points, seed, findings, replay, summary)
 
     def _run(self, f: Callable, cases: list[Case]) -> list[Record]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from autograder.checking.call import TimeLimit, call
-from autograder.checking.exercise import Chaff, from_the_notebook
+from autograder.checking.exercise import Answers, Chaff, from_the_notebook
 from autograder.checking.score import Finding, Score, replay_line
 
 POINTS = 8
@@ -18,7 +18,7 @@ TOLERANCE = 1e-12
 
 
 @dataclass
-class Derivation:
+class Derivation(Answers):
     """A step of a derivation, as a function of SymPy symbols that returns an expression, or a list of them.
 
     Parameters
@@ -39,20 +39,6 @@ class Derivation:
     simplex: bool = False
     wheats: list[Callable] = field(default_factory=list)
     chaffs: list[Chaff] = field(default_factory=list)
-
-    def wheat(self, function: Callable) -> Callable:
-        """Register a correct answer in unusual style."""
-        self.wheats.append(function)
-        return function
-
-    def chaff(self, cause: str, misconception: str, hint: str) -> Callable:
-        """Register a wrong answer; the order of registration is the order of plausibility."""
-
-        def register(function: Callable) -> Callable:
-            self.chaffs.append(Chaff(function, cause, misconception, hint))
-            return function
-
-        return register
 
     def check(self, f: Callable, seed: int) -> Score:
         """Judge a learner's expression at random points, to 12 digits."""

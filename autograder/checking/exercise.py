@@ -48,6 +48,27 @@ class Chaff:
     hint: str
 
 
+class Answers:
+    """The answers that an exercise's tests are made of: lists ``wheats``, correct ones, and ``chaffs``, wrong ones."""
+
+    wheats: list[Callable]
+    chaffs: list[Chaff]
+
+    def wheat(self, function: Callable) -> Callable:
+        """Register a correct answer in unusual style."""
+        self.wheats.append(function)
+        return function
+
+    def chaff(self, cause: str, misconception: str, hint: str) -> Callable:
+        """Register a wrong answer; the order of registration is the order of plausibility."""
+
+        def register(function: Callable) -> Callable:
+            self.chaffs.append(Chaff(function, cause, misconception, hint))
+            return function
+
+        return register
+
+
 @dataclass
 class Record:
     """One case, what was expected of it, and what the learner's function answered."""
@@ -62,7 +83,7 @@ class Record:
 
 
 @dataclass
-class Exercise:
+class Exercise(Answers):
     """An exercise: its contract, its cases, its reference, and the answers that its tests are made of.
 
     Parameters
@@ -101,20 +122,6 @@ class Exercise:
     def parameters(self) -> tuple[str, ...]:
         inside = self.signature[self.signature.index("(") + 1 : self.signature.rindex(")")]
         return tuple(part.strip() for part in inside.split(","))
-
-    def wheat(self, function: Callable) -> Callable:
-        """Register a correct answer in unusual style."""
-        self.wheats.append(function)
-        return function
-
-    def chaff(self, cause: str, misconception: str, hint: str) -> Callable:
-        """Register a wrong answer; the order of registration is the order of plausibility."""
-
-        def register(function: Callable) -> Callable:
-            self.chaffs.append(Chaff(function, cause, misconception, hint))
-            return function
-
-        return register
 
     def check(self, f: Callable, seed: int) -> Score:
         """Judge a learner's function. Raises nothing that ``f`` does."""

@@ -16,7 +16,7 @@ import numpy as np
 from autograder.checking.call import SECONDS_PER_CALL, Call, TimeLimit, call
 from autograder.checking.compare import agrees, is_single, same
 from autograder.checking.score import Finding, Score, replay_line
-from autograder.checking.structure import Flat, WrongStructure, flatten, read
+from autograder.checking.structure import Flat, WrongStructure, flatten, named_arrays, read
 
 
 @dataclass(frozen=True)
@@ -177,8 +177,8 @@ class Exercise(Answers):
 
     def _watch(self, record: Record, args: tuple) -> None:
         """Note on the record what the call did to its arguments."""
-        before = dict(_arrays(record.case.args, self.parameters))
-        after = dict(_arrays(args, self.parameters))
+        before = dict(named_arrays(record.case.args, self.parameters))
+        after = dict(named_arrays(args, self.parameters))
         record.changed = [
             name
             for name in before | after
@@ -223,7 +223,7 @@ class Exercise(Answers):
         what = f"In {where} your function raised `{type(error).__name__}{': ' + text if text else ''}`"
         what += f" at {record.call.where}." if record.call.where else "."
         shapes = ", ".join(
-            f"`{name}` {a.shape}" for name, a in _arrays(record.case.args, self.parameters) if a.dtype.kind != "U"
+            f"`{name}` {a.shape}" for name, a in named_arrays(record.case.args, self.parameters) if a.dtype.kind != "U"
         )
         if isinstance(error, TypeError) and "argument" in what and not record.call.where:
             return Finding(what, "wrong-signature", next_step=f"Its signature must be `{self.signature}`.")
@@ -394,26 +394,6 @@ def _notes(records: list[Record]) -> list[Finding]:
             )
         )
     return notes
-
-
-def _arrays(args: Any, names: tuple[str, ...]) -> list[tuple[str, np.ndarray]]:
-    """All arrays among the arguments, with names such as ``X``, ``params['W1']``, ``params[0][1]``."""
-    found: list[tuple[str, np.ndarray]] = []
-
-    def walk(name: str, value: Any) -> None:
-        if isinstance(value, np.ndarray):
-            found.append((name, value))
-        elif isinstance(value, dict):
-            found.append((f"{name}.keys()", np.array(list(map(str, value)))))
-            for key, item in value.items():
-                walk(f"{name}[{key!r}]", item)
-        elif isinstance(value, tuple | list):
-            for i, item in enumerate(value):
-                walk(f"{name}[{i}]", item)
-
-    for name, value in zip(names, args, strict=False):
-        walk(name, value)
-    return found
 
 
 def _in_single_precision(value: Any) -> Any:

@@ -137,3 +137,23 @@ def _kind(value: Any) -> str:
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)}"
     return f"a `{type(value).__name__}`"
+
+
+def named_arrays(args: Any, names: tuple[str, ...]) -> list[tuple[str, np.ndarray]]:
+    """All arrays among the arguments, with names such as ``X``, ``params['W1']``, ``params[0][1]``."""
+    found: list[tuple[str, np.ndarray]] = []
+
+    def walk(name: str, value: Any) -> None:
+        if isinstance(value, np.ndarray):
+            found.append((name, value))
+        elif isinstance(value, dict):
+            found.append((f"{name}.keys()", np.array(list(map(str, value)))))
+            for key, item in value.items():
+                walk(f"{name}[{key!r}]", item)
+        elif isinstance(value, tuple | list):
+            for i, item in enumerate(value):
+                walk(f"{name}[{i}]", item)
+
+    for name, value in zip(names, args, strict=False):
+        walk(name, value)
+    return found

@@ -636,13 +636,13 @@ def _shuffles(f, seed: int) -> Finding | None:
     for N, batch_size in ((4, 1), (4, 2)):
         params, X, y, lr, _, _ = _epoch_case(rng, "", N, batch_size, [2, 3, 2], 0.3).args
         results = []
-        for s in (*range(20), 0):
+        for s in (*range(20), *range(6)):
             fresh = ([(W.copy(), b.copy()) for W, b in params], X.copy(), y.copy(), lr, batch_size)
             outcome = call(f, (*fresh, np.random.default_rng(s)))
             if outcome.error is not None:
                 return None
             results.append(np.asarray(outcome.value[0][0], dtype=float).tobytes())
-        if results[0] != results[-1]:
+        if results[:6] != results[20:]:  # an order drawn elsewhere agrees in one try of 24, so six are compared
             return Finding(
                 "Two generators with the same seed gave different epochs.",
                 "other-generator",

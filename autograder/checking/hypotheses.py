@@ -8,14 +8,10 @@ from typing import Any
 
 import numpy as np
 
+import backprop
+
 Args = tuple
 Change = Callable[[Args], Args | None]
-
-
-def softmax_of(a: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis."""
-    e = np.exp(a - a.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
 
 
 _FLOAT_CHANGES: list[tuple[str, str, Callable[[np.ndarray], np.ndarray]]] = [
@@ -27,8 +23,8 @@ _FLOAT_CHANGES: list[tuple[str, str, Callable[[np.ndarray], np.ndarray]]] = [
     ("input-rounded", "`{}` is rounded to whole numbers", np.round),
     ("input-centred", "the mean of each column is subtracted from `{}`", lambda a: a - a.mean(axis=0)),
     ("input-centred", "the mean of all entries is subtracted from `{}`", lambda a: a - a.mean()),
-    ("softmax-of-input", "a softmax is applied to `{}`", softmax_of),
-    ("sigmoid-of-input", "a sigmoid is applied to `{}`", lambda a: 1 / (1 + np.exp(-a))),
+    ("softmax-of-input", "a softmax is applied to `{}`", backprop.softmax),
+    ("sigmoid-of-input", "a sigmoid is applied to `{}`", backprop.sigmoid),
     ("rows-reversed", "the rows of `{}` are in reverse order", lambda a: a[::-1].copy()),
 ]
 _LABEL_CHANGES: list[tuple[str, str, Callable[[np.ndarray], np.ndarray]]] = [

@@ -23,8 +23,8 @@ def difference(name: str, record: Record) -> str:
     index = np.unravel_index(int(np.argmax(gap)), r.shape)
     entry = f"[{', '.join(map(str, index))}]" if r.ndim else ""
     return (
-        f"In the case “{record.case.name}” `{name}{entry}` should be {float(r[index]):.6g} and is "
-        f"{float(a[index]):.6g}."
+        f"In the case “{record.case.name}” `{name}{entry}` should be {float(r[index]) + 0.0:.6g} and is "
+        f"{float(a[index]) + 0.0:.6g}."
     )
 
 

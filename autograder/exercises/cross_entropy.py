@@ -20,7 +20,7 @@ def _large(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return Z
 
 
-def _softmax_slow(Z: np.ndarray) -> np.ndarray:
+def softmax_without_shift(Z: np.ndarray) -> np.ndarray:
     """Without the shift: overflows at large logits."""
     with np.errstate(all="ignore"):
         E = np.exp(Z)
@@ -366,7 +366,7 @@ def zero_dimensional(Z, y):
 )
 def _(Z, y):
     with np.errstate(all="ignore"):
-        return -np.mean(np.log(_softmax_slow(Z)[np.arange(len(y)), y]))
+        return -np.mean(np.log(softmax_without_shift(Z)[np.arange(len(y)), y]))
 
 
 @cross_entropy.chaff(
@@ -664,7 +664,7 @@ def _(Z, y):
     "Shift each row by its maximum before `np.exp`.",
 )
 def _(Z, y):
-    return (_softmax_slow(Z) - _onehot(y, Z.shape[1])) / len(y)
+    return (softmax_without_shift(Z) - _onehot(y, Z.shape[1])) / len(y)
 
 
 @cross_entropy_grad.chaff(
@@ -673,7 +673,7 @@ def _(Z, y):
     "How many maxima does a batch of N rows need?",
 )
 def _(Z, y):
-    return (_softmax_slow(Z - Z.max()) - _onehot(y, Z.shape[1])) / len(y)
+    return (softmax_without_shift(Z - Z.max()) - _onehot(y, Z.shape[1])) / len(y)
 
 
 @cross_entropy_grad.chaff(
@@ -929,7 +929,7 @@ def _(Z, T):
 
 @soft_cross_entropy_grad.chaff("no-shift", "the softmax overflows at large logits.", "Shift each row by its maximum.")
 def _(Z, T):
-    return (_softmax_slow(Z) - T) / len(Z)
+    return (softmax_without_shift(Z) - T) / len(Z)
 
 
 @soft_cross_entropy_grad.chaff(

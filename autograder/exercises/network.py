@@ -13,7 +13,7 @@ from autograder.checking.exercise import Case, Exercise
 from autograder.checking.score import Finding
 from autograder.checking.stages import Stage, first_wrong
 from autograder.checking.structure import WrongStructure, read
-from autograder.exercises.cross_entropy import cross_entropy_grad
+from autograder.exercises.cross_entropy import cross_entropy_grad, softmax_without_shift
 
 CHAPTER = "06-network"
 
@@ -334,11 +334,6 @@ def _two_layer(
     return function
 
 
-def _softmax_slow(Z):
-    E = np.exp(Z)
-    return E / E.sum(axis=1, keepdims=True)
-
-
 _NO_GATE = _two_layer(gate=lambda dA1, Z1: dA1)
 _GATE_ON_GRADIENT = _two_layer(gate=lambda dA1, Z1: dA1 * (dA1 > 0))
 _BIAS_MEAN = _two_layer(bias=lambda d: d.mean(axis=0))
@@ -371,7 +366,7 @@ _TWO_LAYER_CHAFFS = (
     ("onehot-missing", "dZ2 is P / N; the labels are not subtracted.", "The rows of dZ2 sum to 0. Do yours?",
      _two_layer(dlogits=lambda Z, y: backprop.softmax(Z) / len(y))),
     ("no-shift", "the softmax overflows at large logits: inf/inf is nan.", "Shift each row by its maximum.",
-     _two_layer(dlogits=lambda Z, y: (_softmax_slow(Z) - np.eye(Z.shape[1])[y]) / len(y))),
+     _two_layer(dlogits=lambda Z, y: (softmax_without_shift(Z) - np.eye(Z.shape[1])[y]) / len(y))),
     ("divided-by-N-twice", "the gradients are divided by N twice.", "Count the divisions by N.",
      _two_layer(dlogits=lambda Z, y: backprop.cross_entropy_grad(Z, y) / len(y))),
     ("mean-over-all-elements", "dZ2 is divided by N·C; the mean is over N.", "How many terms are averaged?",
@@ -563,7 +558,7 @@ _MLP_CHAFFS = (
     ("no-activation", "there is no ReLU between the layers.", "What lies between two linear layers?",
      _mlp(activation=lambda Z: Z, gate=lambda d, Z, A: d)),
     ("no-shift", "the softmax overflows at large logits.", "Shift each row by its maximum.",
-     _mlp(dlogits=lambda Z, y: (_softmax_slow(Z) - np.eye(Z.shape[1])[y]) / len(y))),
+     _mlp(dlogits=lambda Z, y: (softmax_without_shift(Z) - np.eye(Z.shape[1])[y]) / len(y))),
     ("onehot-missing", "the labels are not subtracted from the probabilities.", "The rows of dZ sum to 0. Do yours?",
      _mlp(dlogits=lambda Z, y: backprop.softmax(Z) / len(y))),
     ("divided-by-N-twice", "the gradients are divided by N twice.", "Count the divisions by N.",
@@ -1051,13 +1046,8 @@ fix_network_5 = Exercise(
     partial_credit=False,
 )
 fix_network_5.chaff("unchanged", _UNCHANGED, "Which intermediate value is the first to be inf? What keeps it small?")(
-    lambda Z, y: (_slow_probabilities(Z) - np.eye(Z.shape[1])[y]) / len(y)
+    lambda Z, y: (softmax_without_shift(Z) - np.eye(Z.shape[1])[y]) / len(y)
 )
-
-
-def _slow_probabilities(Z):
-    with np.errstate(all="ignore"):
-        return _softmax_slow(Z)
 
 
 _take_over(fix_network_5, cross_entropy_grad, planted="no-shift")

@@ -4,6 +4,7 @@ import io
 import linecache
 import random
 import signal
+import sys
 import threading
 import traceback
 import warnings
@@ -76,11 +77,12 @@ class _Head(io.StringIO):
 
 @contextmanager
 def _state_restored() -> Iterator[None]:
-    """Put the global random generators and NumPy's error handling back as they were.
+    """Put the global random generators, NumPy's error handling and the recursion limit back as they were.
 
     Inside, the generators start anew each time, so that an answer that draws from them differs from call to call.
     """
     numpy_state, python_state, errors = np.random.get_state(), random.getstate(), np.geterr()  # noqa: NPY002
+    recursion_limit = sys.getrecursionlimit()
     np.random.seed()  # noqa: NPY002
     random.seed()
     try:
@@ -89,6 +91,7 @@ def _state_restored() -> Iterator[None]:
         np.random.set_state(numpy_state)  # noqa: NPY002
         random.setstate(python_state)
         np.seterr(**errors)
+        sys.setrecursionlimit(recursion_limit)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

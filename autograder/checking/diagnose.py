@@ -112,7 +112,7 @@ def _kept_from_the_first_call(exercise: Exercise, records: list[Record], wrong: 
 
 def _predicted(exercise: Exercise, args: tuple) -> dict[str, np.ndarray] | None:
     """What the reference gives for some arguments; None if it can't take them."""
-    outcome = call(exercise.reference, copy.deepcopy(args))
+    outcome = call(exercise.right, (args,))
     return None if outcome.error is not None else flatten(outcome.value, exercise.outputs)
 
 
@@ -219,10 +219,10 @@ def _named_mistake(exercise: Exercise, records: list[Record], wrong: Wrong) -> F
 
 
 def _gives(exercise: Exercise, function: Callable, record: Record) -> bool:
-    outcome = call(function, copy.deepcopy(record.case.args))
+    outcome = call(exercise.adapted(function), copy.deepcopy(record.case.args))
     if outcome.error is not None or record.call.error is not None:
         return _alike(outcome.error, record.call.error)
-    right = exercise.reference(*copy.deepcopy(record.case.args))
+    right = exercise.right(record.case.args)
     try:
         answer, faults = read(outcome.value, right, exercise.outputs)
     except WrongStructure:

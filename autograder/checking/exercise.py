@@ -8,7 +8,7 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,10 @@ class Exercise(Answers):
     may_alias : True if the result may share memory with an argument.
     explain : a rung of the ladder of its own: from the learner's function a Finding, or None.
     partial_credit : False if only a right answer earns points.
+    adapt : for contracts that speak of more than arrays (graphs, generators): makes of a function that
+        keeps the contract one from the cases' arguments to arrays. It raises WrongStructure for an answer
+        that can't be read. Reference, wheats, chaffs and the learner's function all go through it.
+    formula : the line of code or mathematics that is asked for, shown only after many tries.
     """
 
     name: str
@@ -115,8 +119,18 @@ class Exercise(Answers):
     may_alias: bool = False
     explain: Callable[[Callable], Finding | None] | None = None
     partial_credit: bool = True
+    adapt: Callable[[Callable], Callable] | None = None
+    formula: str = ""
     wheats: list[Callable] = field(default_factory=list)
     chaffs: list[Chaff] = field(default_factory=list)
+
+    def adapted(self, f: Callable) -> Callable:
+        """A function that keeps the contract, as one from the cases' arguments to arrays."""
+        return f if self.adapt is None else wraps(f)(self.adapt(f))
+
+    def right(self, args: tuple) -> Any:
+        """What the reference answers; it gets copies."""
+        return self.adapted(self.reference)(*copy.deepcopy(args))
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
@@ -152,8 +166,11 @@ class Exercise(Answers):
             record = Record(case, {})
             records.append(record)
             args = copy.deepcopy(case.args)
-            record.call = call(f, args)
-            if record.call.error is None:
+            record.call = call(self.adapted(f), args)
+            if isinstance(record.call.error, WrongStructure):
+                record.faults = dict.fromkeys(flatten(self.right(case.args), self.outputs), record.call.error)
+                record.call.error = None
+            elif record.call.error is None:
                 reading = call(read, (record.call.value, self._right(None, case), self.outputs))
                 if isinstance(reading.error, WrongStructure):
                     record.faults = dict.fromkeys(flatten(self._right(None, case), self.outputs), reading.error)
@@ -170,10 +187,9 @@ class Exercise(Answers):
         return records
 
     def _right(self, answer: Any, case: Case) -> Any:
-        args = copy.deepcopy(case.args)
         if self.oracle is None or answer is None:
-            return self.reference(*args)
-        return self.oracle(answer, *args)
+            return self.right(case.args)
+        return self.oracle(answer, *copy.deepcopy(case.args))
 
     def _watch(self, record: Record, args: tuple) -> None:
         """Note on the record what the call did to its arguments."""
@@ -265,7 +281,7 @@ class Exercise(Answers):
             return False
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            single = self.reference(*_in_single_precision(copy.deepcopy(record.case.args)))
+            single = self.right(_in_single_precision(record.case.args))
             error = np.abs(flatten(single, self.outputs)[name] - r).max(initial=0.0)
             return np.abs(a - r) <= 20 * error
 
@@ -332,7 +348,7 @@ class Exercise(Answers):
         """The first case once more, after all the others: the answer must be what it was."""
         if record.call.error is not None or not record.answer:
             return None
-        second = call(f, copy.deepcopy(record.case.args))
+        second = call(self.adapted(f), copy.deepcopy(record.case.args))
         reading = call(read, (second.value, self._right(None, record.case), self.outputs))
         answer = reading.value[0] if reading.error is None else {}
         if all(same(answer.get(name), a, 1e-12) for name, a in record.answer.items()):

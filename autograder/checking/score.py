@@ -18,6 +18,7 @@ class Finding:
     next_step : one thing to look at or try next.
     replay : the line that repeats this very run.
     note : True for a remark that costs no points.
+    table : rows of cells to show below ``what``, the first one the heading.
     """
 
     what: str
@@ -26,9 +27,12 @@ class Finding:
     next_step: str = ""
     replay: str = ""
     note: bool = False
+    table: tuple[tuple[str, ...], ...] = ()
 
     def __str__(self) -> str:
         lines = [self.what]
+        widths = [max(map(len, column)) for column in zip(*self.table, strict=True)]
+        lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in self.table]
         if self.likely:
             lines.append(f"Consistent with: {self.likely}")
         if self.next_step:
@@ -98,11 +102,26 @@ class Score:
 
 
 def _finding_html(finding: Finding) -> str:
-    rows = [f'<p style="margin: 0.6em 0 0">{_inline(finding.what)}</p>']
+    rows = [f'<p style="margin: 0.6em 0 0">{_inline(finding.what)}</p>', _table_html(finding.table)]
     for label, text in (("Consistent with", finding.likely), ("Next", finding.next_step)):
         if text:
             rows.append(f'<p style="margin: 0.2em 0 0"><b>{label}:</b> {_inline(text)}</p>')
     return "".join(rows)
+
+
+def _table_html(table: tuple[tuple[str, ...], ...]) -> str:
+    if not table:
+        return ""
+    rows = [
+        "<tr>"
+        + "".join(
+            f'<{tag} style="text-align: left; padding: 0.1em 1.2em 0.1em 0; vertical-align: top">{_inline(cell)}</{tag}>'
+            for cell in row
+        )
+        + "</tr>"
+        for tag, row in zip(["th", *["td"] * (len(table) - 1)], table, strict=True)
+    ]
+    return f'<table style="margin: 0.4em 0; background: none; font-size: 0.95em">{"".join(rows)}</table>'
 
 
 def _inline(text: str) -> str:

@@ -19,7 +19,7 @@ class WrongStructure(Exception):
 
 
 def flatten(reference: Any, names: tuple[str, ...]) -> Flat:
-    """Name the arrays of a reference answer: one array, a tuple, a dict, or a list of pairs."""
+    """Name the arrays of a reference answer: one array, a tuple (with lists in it), a dict, or a list of pairs."""
     if isinstance(reference, dict):
         return {key: np.asarray(value) for key, value in reference.items()}
     if isinstance(reference, list):
@@ -28,8 +28,12 @@ def flatten(reference: Any, names: tuple[str, ...]) -> Flat:
             for i, pair in enumerate(reference)
             for name, value in zip(names, pair, strict=True)
         }
-    if isinstance(reference, tuple):
-        return {name: np.asarray(value) for name, value in zip(names, reference, strict=True)}
+    if isinstance(reference, tuple):  # with fewer results than names, the first names
+        flat: Flat = {}
+        for name, value in zip(names, reference, strict=False):
+            items = {f"{name}[{i}]": item for i, item in enumerate(value)} if isinstance(value, list) else {name: value}
+            flat |= {key: np.asarray(item) for key, item in items.items()}
+        return flat
     return {names[0]: np.asarray(reference)}
 
 
@@ -84,8 +88,17 @@ def _unpack(answer: Any, reference: Any, names: tuple[str, ...]) -> dict[str, An
             _expect_sequence(pair, len(names), f"a pair ({', '.join(names)}) as entry {i} of the list")
         return {f"{name}[{i}]": value for i, pair in enumerate(answer) for name, value in zip(names, pair, strict=True)}
     if isinstance(reference, tuple):
-        _expect_sequence(answer, len(reference), f"{len(reference)} results ({', '.join(names)})")
-        return dict(zip(names, answer, strict=True))
+        names = names[: len(reference)]
+        results = f"{len(names)} results" if len(names) > 1 else "a tuple of one result"
+        _expect_sequence(answer, len(names), f"{results} ({', '.join(names)})")
+        raw = {}
+        for name, value, right in zip(names, answer, reference, strict=True):
+            if isinstance(right, list):
+                _expect_sequence(value, len(right), f"`{name}` to be a list of {len(right)} arrays")
+                raw |= {f"{name}[{i}]": item for i, item in enumerate(value)}
+            else:
+                raw[name] = value
+        return raw
     if isinstance(answer, tuple):
         raise WrongStructure("wrong-type", f"Expected `{names[0]}` alone; got {_kind(answer)}.")
     return {names[0]: answer}

@@ -159,11 +159,11 @@ def upstream(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding 
     for record, a, _ in wide:
         args = list(copy.deepcopy(record.case.args))
         args[position] = args[position] * 2
-        outcome = call(f, tuple(args))
+        outcome = call(exercise.adapted(f), tuple(args))
         if outcome.error is not None:
             return None
         try:
-            doubled, _ = read(outcome.value, exercise.reference(*copy.deepcopy(tuple(args))), exercise.outputs)
+            doubled, _ = read(outcome.value, exercise.right(tuple(args)), exercise.outputs)
         except WrongStructure:
             return None
         if name not in doubled or doubled[name].shape != a.shape or not a.any():

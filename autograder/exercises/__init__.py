@@ -9,10 +9,30 @@ import numpy as np
 from autograder.checking.derivation import Derivation
 from autograder.checking.exercise import Exercise
 from autograder.checking.score import Score, name_of
-from autograder.exercises import cross_entropy, descent, layers, network
+from autograder.exercises import (
+    chain_rule,
+    checking_gradients,
+    cross_entropy,
+    descent,
+    layers,
+    misbehaving,
+    network,
+    optimizers,
+)
 
 EXERCISES: dict[str, Exercise | Derivation] = {
-    exercise.name: exercise for module in (descent, cross_entropy, layers, network) for exercise in module.EXERCISES
+    exercise.name: exercise
+    for module in (
+        descent,
+        cross_entropy,
+        checking_gradients,
+        chain_rule,
+        layers,
+        network,
+        optimizers,
+        misbehaving,
+    )
+    for exercise in module.EXERCISES
 }
 
 

@@ -1,0 +1,3 @@
+"""Chapter 4: the chain rule on a graph."""
+
+EXERCISES: list = []

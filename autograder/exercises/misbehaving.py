@@ -1,0 +1,3 @@
+"""Chapter 8: initialisation, batch norm, clipping, dropout and other cures."""
+
+EXERCISES: list = []

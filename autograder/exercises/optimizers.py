@@ -1,0 +1,3 @@
+"""Chapter 7: steps that learn."""
+
+EXERCISES: list = []

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from autograder.checking.call import TimeLimit, call
 from autograder.checking.exercise import Answers, Chaff, from_the_notebook
 from autograder.checking.score import Finding, Score, replay_line
+from autograder.checking.variants import SECONDS, kept_mutants
 
 POINTS = 8
 PRECISION = 40
@@ -28,6 +30,7 @@ class Derivation(Answers):
     expected : from the same arguments, the right expression or list.
     simplex : True if the symbols are probabilities that sum to 1; expressions that are equal only
         then are right.
+    formula : the expression that is asked for, shown only after many tries.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Derivation(Answers):
     make_cases: Callable[[], list[tuple[str, tuple]]]
     expected: Callable[..., Any]
     simplex: bool = False
+    formula: str = ""
     wheats: list[Callable] = field(default_factory=list)
     chaffs: list[Chaff] = field(default_factory=list)
 
@@ -130,9 +134,45 @@ class Derivation(Answers):
             )
         if (finding := self._compared(f, pairs)) is not None:
             return finding
+        if (finding := call(self._varied, (f, pairs, seed)).value) is not None:
+            return finding
         return Finding(
             self._example(pairs),
             next_step="Differentiate one step at a time: outermost function first, then what is inside it.",
+        )
+
+    def _varied(self, f: Callable, pairs: list, seed: int) -> Finding | None:
+        """Which small change of a right derivation gives the learner's expression?"""
+        cases = self.make_cases()
+        _, args = cases[0]
+        theirs = _read(f, args, self.expected(*args), self.signature)
+        end = time.perf_counter() + SECONDS
+        for function in (self.expected, *self.wheats, *(chaff.function for chaff in self.chaffs)):
+            for mutant in kept_mutants(function, (), False):
+                if time.perf_counter() > end:
+                    return None
+                try:
+                    wrong = _sequence(mutant.function(*args))
+                    alike = len(wrong) == len(theirs) and self._same_at_a_point(theirs, wrong, args, seed)
+                    if not alike or not self._gives(mutant.function, f, seed):
+                        continue
+                except Exception:  # a variant may be nonsense
+                    continue
+                step = "Differentiate one step at a time, outermost function first, and compare each step with yours."
+                return Finding(self._example(pairs), mutant.operator, f"{mutant.words}.", step)
+        return None
+
+    def _same_at_a_point(self, theirs: list, wrong: list, args: tuple, seed: int) -> bool:
+        """A quick look before all points are compared."""
+        import sympy
+
+        symbols = [s for arg in args for s in (arg if isinstance(arg, tuple) else (arg,)) if hasattr(s, "free_symbols")]
+        numbers = np.random.default_rng(seed).uniform(0.1, 0.9, len(symbols))
+        if self.simplex:
+            numbers /= numbers.sum()
+        point = dict(zip(symbols, numbers, strict=True))
+        return all(
+            _close(a.subs(point), sympy.sympify(b).subs(point), 1e-9) for a, b in zip(theirs, wrong, strict=True)
         )
 
     def _compared(self, f: Callable, pairs: list) -> Finding | None:

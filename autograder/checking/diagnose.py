@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autograder.checking import values
+from autograder.checking import combinations, values, variants
 from autograder.checking.call import call
 from autograder.checking.compare import agrees, cosine, same
 from autograder.checking.hypotheses import without_example, wrong_inputs
@@ -64,12 +64,20 @@ def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong)
     for rung in (_kept_from_the_first_call, _wrong_input, _example_left_out):
         if not exercise.oracle and (finding := rung(exercise, answered, wrong)) is not None:
             return [_with_the_good(finding, wrong, records)]
-    if exercise.explain is not None and (finding := exercise.explain(f)) is not None:
-        return [_with_the_good(finding, wrong, records)]
+    explained = exercise.explain(f) if exercise.explain is not None else None
+    if explained is not None and not _vague(explained):
+        return [_with_the_good(explained, wrong, records)]
+    single = {name: _one_output(exercise, f, name, answered, wrong[name]) for name in bad}
+    vague = [name for name in bad if _vague(single[name])]
+    if vague and (found := variants.search(exercise, records, vague)) is not None:
+        cause, likely, names = found
+        step = variants.NEXT_STEP.get(cause, variants.OTHERWISE)
+        for name in names:
+            single[name] = replace(single[name], cause=cause, likely=likely, next_step=step)
+    elif explained is not None:
+        return [_with_the_good(explained, wrong, records)]
     by_cause: dict[str, list[str]] = {}
-    single: dict[str, Finding] = {}
     for name in bad:
-        single[name] = _one_output(exercise, f, name, answered, wrong[name])
         by_cause.setdefault(f"{single[name].cause}|{single[name].likely}", []).append(name)
     for names in by_cause.values():
         *others, nearest = names  # outputs are listed from the input to the loss; a mistake spreads the other way
@@ -84,6 +92,30 @@ def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong)
         findings.append(finding)
     findings[-1] = _with_the_good(findings[-1], wrong, records)
     return findings
+
+
+VAGUE = {
+    None,
+    "special-case",
+    "examples-mixed",
+    "shape-in-some-cases",
+    "wrong-shape",
+    "not-finite",
+    "scaled",
+    "scaled-by-row",
+    "scaled-by-column",
+    "offset-by-row",
+    "offset-by-column",
+    "not-linear-in-upstream",
+    "wrong-slope",
+    "wrong-step",
+    "raised",
+}
+
+
+def _vague(finding: Finding) -> bool:
+    """Whether a finding says where the answer is wrong rather than what was done."""
+    return finding.cause in VAGUE and "your code is `" not in finding.likely and "stands where" not in finding.likely
 
 
 def _with_the_good(finding: Finding, wrong: Wrong, records: list[Record]) -> Finding:
@@ -263,6 +295,9 @@ def _one_output(exercise: Exercise, f: Callable, name: str, records: list[Record
         values.transform,
         values.extra_term,
         values.extra_factor,
+        combinations.combination,
+        combinations.product,
+        combinations.single_number,
         values.local_slope,
         values.per_row,
     ):

@@ -80,6 +80,7 @@ class Record:
     call: Call = field(default_factory=Call)
     changed: list[str] = field(default_factory=list)  # arguments that the call changed
     shared: list[tuple[str, str]] = field(default_factory=list)  # results that share memory, and with what
+    intermediates: Flat | None = None  # what the reference computes on the way, once somebody asks for it
 
 
 @dataclass

@@ -115,7 +115,7 @@ def _table_html(table: tuple[tuple[str, ...], ...]) -> str:
     rows = [
         "<tr>"
         + "".join(
-            f'<{tag} style="text-align: left; padding: 0.1em 1.2em 0.1em 0; vertical-align: top">{_inline(cell)}</{tag}>'
+            f'<{tag} style="text-align: left; padding: 0.1em 1em 0.1em 0; vertical-align: top">{_inline(cell)}</{tag}>'
             for cell in row
         )
         + "</tr>"

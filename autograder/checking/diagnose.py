@@ -56,6 +56,10 @@ def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong)
     answered = [record for record in answered if record.answer]
     if findings:
         named = _named_mistake(exercise, answered, wrong) if answered else None
+        if named is None and (found := variants.search(exercise, records, list(wrong))) is not None:
+            cause, likely, _ = found
+            step = variants.NEXT_STEP.get(cause, variants.OTHERWISE)
+            findings[0] = replace(findings[0], cause=cause, likely=likely, next_step=step)
         return [*findings, named] if named else findings
 
     bad = [name for name in wrong if any(r.case.name in wrong[name] for r in answered)]
@@ -100,7 +104,6 @@ VAGUE = {
     "examples-mixed",
     "shape-in-some-cases",
     "wrong-shape",
-    "not-finite",
     "scaled",
     "scaled-by-row",
     "scaled-by-column",
@@ -111,6 +114,23 @@ VAGUE = {
     "wrong-step",
     "raised",
 }
+
+
+def why_raised(exercise: Exercise, records: list[Record]) -> Finding | None:
+    """A cause for a function that raises in every case: a mistake that raises the very same errors."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            if (named := _named_mistake(exercise, records, {})) is not None:
+                return named
+            found = variants.search(exercise, records, [])
+        except Exception:  # the error itself is told in any case
+            return None
+    if found is None:
+        return None
+    cause, likely, _ = found
+    what = exercise._raised(records[0], "every case").what
+    return Finding(what, cause, likely, variants.NEXT_STEP.get(cause, variants.OTHERWISE))
 
 
 def _vague(finding: Finding) -> bool:
@@ -144,8 +164,10 @@ def _kept_from_the_first_call(exercise: Exercise, records: list[Record], wrong: 
 
 def _predicted(exercise: Exercise, args: tuple) -> dict[str, np.ndarray] | None:
     """What the reference gives for some arguments; None if it can't take them."""
-    outcome = call(exercise.right, (args,))
-    return None if outcome.error is not None else flatten(outcome.value, exercise.outputs)
+    try:
+        return flatten(exercise.right(args), exercise.outputs)
+    except Exception:  # labels out of range, a matrix that has no inverse
+        return None
 
 
 def _matches(record: Record, predicted: dict[str, np.ndarray] | None, factor: float = 1.0) -> bool:
@@ -298,6 +320,7 @@ def _one_output(exercise: Exercise, f: Callable, name: str, records: list[Record
         combinations.combination,
         combinations.product,
         combinations.single_number,
+        values.cut_off,
         values.local_slope,
         values.per_row,
     ):

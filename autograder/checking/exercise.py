@@ -140,7 +140,7 @@ class Exercise(Answers):
 
     def check(self, f: Callable, seed: int) -> Score:
         """Judge a learner's function. Raises nothing that ``f`` does."""
-        from autograder.checking.diagnose import diagnose
+        from autograder.checking.diagnose import diagnose, why_raised
 
         replay = replay_line(f, self.name, seed)
         cases = self.make_cases(np.random.default_rng(seed))
@@ -150,6 +150,8 @@ class Exercise(Answers):
         stop = self._stopped(records, len(cases))
         if stop is not None:
             written = stop.cause != "not-written"
+            if stop.cause == "raised":
+                stop = why_raised(self, records) or stop
             return self._score(0.0, seed, [stop, *(from_the_notebook(f) if written else [])], replay, "")
 
         wrong = self._wrong(records)

@@ -4,6 +4,7 @@ Each gives what the reference would return if the learner had made the mistake; 
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,10 @@ import backprop
 
 Args = tuple
 Change = Callable[[Args], Args | None]
+
+
+def _clip(bound: float, a: np.ndarray) -> np.ndarray:
+    return np.clip(a, -bound, bound)
 
 
 _FLOAT_CHANGES: list[tuple[str, str, Callable[[np.ndarray], np.ndarray]]] = [
@@ -25,6 +30,10 @@ _FLOAT_CHANGES: list[tuple[str, str, Callable[[np.ndarray], np.ndarray]]] = [
     ("input-centred", "the mean of all entries is subtracted from `{}`", lambda a: a - a.mean()),
     ("softmax-of-input", "a softmax is applied to `{}`", backprop.softmax),
     ("sigmoid-of-input", "a sigmoid is applied to `{}`", backprop.sigmoid),
+    *(
+        ("input-clipped", f"`{{}}` is clipped to values between −{bound} and {bound}", partial(_clip, bound))
+        for bound in (1, 5, 10, 20, 30, 50, 100, 500, 700)
+    ),
     ("rows-reversed", "the rows of `{}` are in reverse order", lambda a: a[::-1].copy()),
 ]
 _LABEL_CHANGES: list[tuple[str, str, Callable[[np.ndarray], np.ndarray]]] = [

@@ -58,6 +58,7 @@ GUESSES = {
     "softmax-applied": "a becomes softmax(a)",
     "sigmoid-applied": "a becomes sigmoid(a)",
     "tanh-applied": "a becomes tanh(a)",
+    "relu-applied": "a becomes relu(a)",
     "exp-applied": "a becomes exp(a)",
     "log-applied": "a becomes log(a)",
     "normalised": "a becomes a over its norm",
@@ -730,7 +731,7 @@ def _guesses(node: ast.expr, site: _Site) -> Iterator[Change]:
     yield "negated", ast.UnaryOp(ast.USub(), node), f"{code} has the wrong sign"
     yield "made-absolute", ast.Call(ast.Name("abs", ast.Load()), [node], []), f"the absolute value of {code} is taken"
     yield "complement", ast.BinOp(ast.Constant(1), ast.Sub(), node), f"1 − {code} stands where {code} belongs"
-    for name in ("softmax", "sigmoid", "tanh"):
+    for name in ("softmax", "sigmoid", "tanh", "relu"):
         applied = ast.Call(ast.Name(name, ast.Load()), [node], [])
         yield f"{name}-applied", applied, f"a {name} is applied to {code}"
     for name, words in (("exp", "an exponential"), ("log", "a logarithm")):

@@ -239,10 +239,34 @@ _TRANSFORMS: list[tuple[str, Callable[[np.ndarray], np.ndarray], str, str]] = [
         "the last axis runs the other way.",
         "Look at the order of the columns.",
     ),
-    ("negative-part-lost", lambda r: np.maximum(r, 0), "negative values were cut off.", "What clips it at 0?"),
-    ("positive-part-lost", lambda r: np.minimum(r, 0), "positive values were cut off.", "What clips it at 0?"),
     ("only-the-sign", np.sign, "only its sign is left.", "Where did the size go?"),
 ]
+
+
+_CUTS: list[tuple[str, Callable[[np.ndarray], np.ndarray], str, str]] = [
+    (
+        "off-diagonal-lost",
+        lambda r: np.diag(np.diag(r)) if r.ndim == 2 and r.shape[0] == r.shape[1] else 0 * r,
+        "only the diagonal is filled: how one entry depends on the others was left out.",
+        "Nudge one input: which outputs move? Each of them has an entry.",
+    ),
+    (
+        "diagonal-lost",
+        lambda r: r - np.diag(np.diag(r)) if r.ndim == 2 and r.shape[0] == r.shape[1] else 0 * r,
+        "the diagonal is left out: how each entry depends on its own input.",
+        "Nudge one input: does the output of the same index move?",
+    ),
+    ("negative-part-lost", lambda r: np.maximum(r, 0), "negative values were cut off.", "What clips it at 0?"),
+    ("positive-part-lost", lambda r: np.minimum(r, 0), "positive values were cut off.", "What clips it at 0?"),
+]
+
+
+def cut_off(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
+    """Is a part of the answer, and only that, lost?"""
+    for cause, change, likely, step in _CUTS:
+        if all(same(a, np.asarray(change(r)), 1e-7) for _, a, r in wide):
+            return Finding(difference(name, wide[0][0]), cause, likely, step)
+    return None
 
 
 def transform(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -78,7 +79,13 @@ def _candidates(exercise: Exercise) -> Iterator[tuple[Mutant, str]]:
         yield mutant, ""
     for chaff in exercise.chaffs:
         for mutant in kept_mutants(chaff.function, exercise.outputs, False):
-            yield mutant, chaff.misconception
+            if not _mends(mutant):
+                yield mutant, chaff.misconception
+
+
+def _mends(mutant: Mutant) -> bool:
+    """Whether a change of a wrong answer takes away what is wrong with it: then there are no two mistakes."""
+    return any(sign in mutant.words for sign in ("1e-", "clip", "eps"))
 
 
 def search(exercise: Exercise, records: list[Record], bad: list[str]) -> tuple[str, str, list[str]] | None:
@@ -94,9 +101,11 @@ def search(exercise: Exercise, records: list[Record], bad: list[str]) -> tuple[s
     cause, likely cause in words, and the outputs that it explains; None if there is none.
     """
     told = [record for record in records if record.answer and not record.faults]
-    if not told:
+    if not told and any(_says_little(record.call.error) for record in records):
         return None
-    first = min(told, key=lambda record: (_uninformative(record, bad), sum(a.size for a in record.answer.values())))
+    first = min(
+        told or records, key=lambda record: (_uninformative(record, bad), sum(a.size for a in record.answer.values()))
+    )
     others = [record for record in records if record is not first]
     outcome = call(_search, (exercise, first, others, bad))
     return outcome.value
@@ -118,6 +127,10 @@ def _search(exercise: Exercise, first: Record, others: list[Record], bad: list[s
             if time.perf_counter() > end:
                 break
             answer = _answer(exercise, mutant.function, first, right)
+            if first.call.error is not None:
+                if _same_error(answer, first.call.error) and all(_alike(exercise, mutant, r, bad) for r in others):
+                    return (mutant.operator, f"{mutant.words}.", bad)
+                continue
             if not isinstance(answer, dict) or answer.keys() != first.answer.keys():
                 continue
             hits = [name for name in first.answer if name not in partly and _equal(answer[name], first.answer[name])]
@@ -153,12 +166,21 @@ def _answer(exercise: Exercise, function: Callable, record: Record, right: Any) 
 def _alike(exercise: Exercise, mutant: Mutant, record: Record, names: list[str]) -> bool:
     answer = _answer(exercise, mutant.function, record, exercise.right(record.case.args))
     if record.call.error is not None:
-        return type(answer) is type(record.call.error) and str(answer) == str(record.call.error)
+        return _same_error(answer, record.call.error)
     if not isinstance(answer, dict):
         return isinstance(answer, WrongStructure) and any(
             fault.cause == answer.cause for fault in record.faults.values()
         )
     return all(name not in record.expected or _equal(answer.get(name), record.answer.get(name)) for name in names)
+
+
+def _same_error(answer: Flat | BaseException, error: BaseException) -> bool:
+    return type(answer) is type(error) and str(answer) == str(error)
+
+
+def _says_little(error: BaseException | None) -> bool:
+    """Whether an error's message holds no sizes, so that many mistakes would raise the same."""
+    return not re.search(r"\d.*\d", str(error))
 
 
 def _equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:

@@ -3,6 +3,7 @@
 import random
 import sys
 import threading
+import time
 import warnings
 
 import numpy as np
@@ -90,6 +91,25 @@ def test_an_endless_loop_that_swallows_everything_is_stopped():
                 pass
 
     assert causes(f, "mse") == ["endless"]
+
+
+def test_an_endless_loop_whose_handlers_try_again_is_stopped():
+    def f(Y_hat, Y):
+        try:
+            while True:
+                try:
+                    time.sleep(10)
+                except BaseException:
+                    try:
+                        time.sleep(0.01)
+                    except BaseException:
+                        continue
+        finally:
+            while True:
+                pass
+
+    assert causes(f, "mse") == ["endless"]
+    assert sys.gettrace() is None or "coverage" in repr(sys.gettrace())
 
 
 def test_sys_exit_is_a_finding():

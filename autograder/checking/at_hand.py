@@ -23,6 +23,12 @@ def at_hand(exercise: Exercise, record: Record, shape: tuple[int, ...]) -> Array
     """Arrays of a case that have a given shape, or broadcast to it: inputs, results, intermediates, one-hot labels."""
     if record.intermediates is None:
         record.intermediates = intermediates(exercise, record.case.args)
+    if shape not in record.at_hand:
+        record.at_hand[shape] = _of_shape(exercise, record, shape)
+    return dict(record.at_hand[shape])
+
+
+def _of_shape(exercise: Exercise, record: Record, shape: tuple[int, ...]) -> Arrays:
     found: Arrays = {}
     labels = [(name, a) for name, a in named_arrays(record.case.args, exercise.parameters) if _are_labels(a, shape)]
     for name, y in labels:
@@ -36,7 +42,7 @@ def at_hand(exercise: Exercise, record: Record, shape: tuple[int, ...]) -> Array
     for (name, a), (other, b) in itertools.combinations(exact, 2):
         found[f"({name} − {other})"] = a - b
     inputs = [(name, a) for name, a in named_arrays(record.case.args, exercise.parameters) if a.dtype.kind in "fib"]
-    for name, a in [*inputs, *record.expected.items(), *record.intermediates.items()]:
+    for name, a in [*inputs, *record.expected.items(), *(record.intermediates or {}).items()]:
         if name in found or not np.isfinite(a).all():
             continue
         for label, view in ((name, a), (f"{name}.T", a.T)) if a.ndim == 2 else ((name, a),):

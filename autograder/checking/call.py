@@ -97,7 +97,22 @@ def _state_restored() -> Iterator[None]:
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     """Stop the learner's code, and only that: on the way out, in this file, nothing is raised."""
     if frame is not None and frame.f_code.co_filename != __file__:
+        _stop_at_every_line(frame)
         raise TimeLimit
+
+
+def _stop_at_every_line(frame: FrameType | None) -> None:
+    """From now on every line of the learner's raises, those in `except` blocks too: nothing can swallow them all."""
+
+    def stop(frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "line":
+            raise TimeLimit
+        return stop
+
+    sys.settrace(lambda frame, event, argument: None)  # without it, Python does not look at a frame's own trace
+    while frame is not None and frame.f_code.co_filename != __file__:
+        frame.f_trace = stop
+        frame = frame.f_back
 
 
 def _start_timer() -> tuple | None:
@@ -105,11 +120,12 @@ def _start_timer() -> tuple | None:
         return None
     handler = signal.signal(signal.SIGALRM, _interrupt)
     # It fires again and again, since a bare `except:` in the learner's loop may swallow it.
-    return handler, signal.setitimer(signal.ITIMER_REAL, SECONDS_PER_CALL, 0.005)
+    return handler, signal.setitimer(signal.ITIMER_REAL, SECONDS_PER_CALL, 0.005), sys.gettrace()
 
 
 def _stop_timer(timer: tuple | None) -> None:
     if timer is not None:
+        sys.settrace(timer[2])
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, timer[0])
         signal.setitimer(signal.ITIMER_REAL, *timer[1])

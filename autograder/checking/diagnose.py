@@ -19,7 +19,7 @@ import numpy as np
 from autograder.checking import combinations, values, variants
 from autograder.checking.call import call
 from autograder.checking.compare import agrees, cosine, same
-from autograder.checking.hypotheses import without_example, wrong_inputs
+from autograder.checking.hypotheses import example_weights, one_example, without_example, wrong_inputs
 from autograder.checking.score import Finding
 from autograder.checking.structure import WrongStructure, flatten, named_arrays, read
 from autograder.checking.words import cases, difference, listing
@@ -57,29 +57,30 @@ def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong)
     if findings:
         named = _named_mistake(exercise, answered, wrong) if answered else None
         if named is None and (found := variants.search(exercise, records, list(wrong))) is not None:
-            cause, likely, _ = found
-            step = variants.NEXT_STEP.get(cause, variants.OTHERWISE)
-            findings[0] = replace(findings[0], cause=cause, likely=likely, next_step=step)
+            findings[0] = _because(findings[0], found)
         return [*findings, named] if named else findings
 
     bad = [name for name in wrong if any(r.case.name in wrong[name] for r in answered)]
     if (finding := values.common_factor(bad, answered)) is not None:
         return [_with_the_good(finding, wrong, records)]
-    for rung in (_kept_from_the_first_call, _wrong_input, _example_left_out):
+    for rung in (_kept_from_the_first_call, _wrong_input, _example_left_out, _examples_weighted):
         if not exercise.oracle and (finding := rung(exercise, answered, wrong)) is not None:
             return [_with_the_good(finding, wrong, records)]
     explained = exercise.explain(f) if exercise.explain is not None else None
     if explained is not None and not _vague(explained):
         return [_with_the_good(explained, wrong, records)]
+    if (
+        explained is not None
+        and (found := variants.search(exercise, records, bad)) is not None
+        and found.outputs == bad
+    ):
+        explained = _because(explained, found)
+    if explained is not None:
+        return [_with_the_good(explained, wrong, records)]
     single = {name: _one_output(exercise, f, name, answered, wrong[name]) for name in bad}
     vague = [name for name in bad if _vague(single[name])]
     if vague and (found := variants.search(exercise, records, vague)) is not None:
-        cause, likely, names = found
-        step = variants.NEXT_STEP.get(cause, variants.OTHERWISE)
-        for name in names:
-            single[name] = replace(single[name], cause=cause, likely=likely, next_step=step)
-    elif explained is not None:
-        return [_with_the_good(explained, wrong, records)]
+        single |= {name: _because(single[name], found) for name in found.outputs}
     by_cause: dict[str, list[str]] = {}
     for name in bad:
         by_cause.setdefault(f"{single[name].cause}|{single[name].likely}", []).append(name)
@@ -126,11 +127,12 @@ def why_raised(exercise: Exercise, records: list[Record]) -> Finding | None:
             found = variants.search(exercise, records, [])
         except Exception:  # the error itself is told in any case
             return None
-    if found is None:
-        return None
-    cause, likely, _ = found
-    what = exercise._raised(records[0], "every case").what
-    return Finding(what, cause, likely, variants.NEXT_STEP.get(cause, variants.OTHERWISE))
+    return _because(exercise._raised(records[0], "every case"), found) if found else None
+
+
+def _because(finding: Finding, explanation: variants.Explanation) -> Finding:
+    cause, likely, next_step, _ = explanation
+    return replace(finding, cause=cause, likely=likely, next_step=next_step)
 
 
 def _vague(finding: Finding) -> bool:
@@ -228,6 +230,38 @@ def _example_left_out(exercise: Exercise, records: list[Record], wrong: Wrong) -
     return None
 
 
+def _examples_weighted(exercise: Exercise, records: list[Record], wrong: Wrong) -> Finding | None:
+    """Is the answer a sum over the batch in which some examples count too little, or too much?"""
+    found: list[tuple[Record, np.ndarray]] = []
+    bad = [name for name in wrong if wrong[name]]
+    for record in records:
+        lengths = list(record.case.sizes.values())
+        N = record.case.sizes.get("N", 0)
+        if not 1 < N < 20 or lengths.count(N) > 1 or not record.answer:
+            continue
+        singles = [_predicted(exercise, one_example(record.case.args, N, n)) for n in range(N)]
+        if None in singles or (weights := example_weights(record.expected, singles, record.answer, bad)) is None:
+            continue
+        found.append((record, np.round(weights, 6)))
+    odd = [(record, w) for record, w in found if 0 < (w != 1).sum() < len(w)]
+    if not found or len(odd) < len(found):
+        return None
+    record, w = odd[0]
+    said = []
+    for weight in sorted(set(w[w != 1])):
+        n = np.flatnonzero(w == weight)
+        which = f"{'example' if len(n) == 1 else 'examples'} {listing([str(i) for i in n])}"
+        said.append(
+            f"{which} {'is' if len(n) == 1 else 'are'} {f'counted {weight:.4g} times' if weight else 'left out'}"
+        )
+    return Finding(
+        f"In the case “{record.case.name}” {listing(said)}; the others of the batch count once (numbered from 0).",
+        "example-left-out" if 0 in w else "example-weighted",
+        "a loop or a slice skips some rows of the batch or visits some twice, or an index repeats.",
+        "Print the indices of the rows that your code visits. A batch has the rows 0 to N − 1.",
+    )
+
+
 def _no_structure(records: list[Record]) -> Finding | None:
     """Answers that could not be read at all, in some of the cases."""
     bad = [record for record in records if record.faults and not record.answer]
@@ -310,6 +344,7 @@ def _one_output(exercise: Exercise, f: Callable, name: str, records: list[Record
     finite = [r for r in records if np.isfinite(r.answer[name]).all()]
     wide = [(r, r.answer[name].astype(float), r.expected[name].astype(float)) for r in finite]
     for rung in (
+        values.rows_not_filled,
         values.rounded,
         values.factor,
         values.upstream,
@@ -527,6 +562,8 @@ def _pattern(mask: np.ndarray, record: Record) -> str:
             if not (mask & at_label).any():
                 return ", none at the label of its row: there all is right"
     rows, columns = mask.any(axis=1), mask.any(axis=0)
+    if 1 < rows.sum() < len(rows) and mask[rows].all():
+        return f", all in the rows {listing([str(i) for i in np.flatnonzero(rows)])}; the other rows are right"
     if rows.sum() == 1:
         return f", all in row {int(np.argmax(rows))}"
     if columns.sum() == 1:

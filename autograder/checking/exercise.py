@@ -81,6 +81,7 @@ class Record:
     changed: list[str] = field(default_factory=list)  # arguments that the call changed
     shared: list[tuple[str, str]] = field(default_factory=list)  # results that share memory, and with what
     intermediates: Flat | None = None  # what the reference computes on the way, once somebody asks for it
+    at_hand: dict[tuple[int, ...], Flat] = field(default_factory=dict)  # the same, by the shape that was asked for
 
 
 @dataclass

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 import backprop
+from autograder.checking.compare import same
+from autograder.checking.structure import Flat
 
 Args = tuple
 Change = Callable[[Args], Args | None]
@@ -63,6 +65,38 @@ def without_example(args: Args, N: int) -> Iterator[tuple[str, Args]]:
     for word, part in (("first", slice(1, None)), ("last", slice(None, -1))):
         shorter = tuple(a[part] if isinstance(a, np.ndarray) and a.ndim and len(a) == N else a for a in args)
         yield word, shorter
+
+
+def one_example(args: Args, N: int, n: int) -> Args:
+    """The arguments with example ``n`` alone."""
+    return tuple(a[n : n + 1] if isinstance(a, np.ndarray) and a.ndim and len(a) == N else a for a in args)
+
+
+def example_weights(batch: Flat, singles: list[Flat], answer: Flat, names: list[str]) -> np.ndarray | None:
+    """How much each example counts in an answer, 1 being right, if the answer is such a sum over the batch.
+
+    Parameters
+    ----------
+    batch : the right answer.
+    singles : the right answers for each example alone.
+    answer : the learner's.
+    names : of the outputs to look at.
+    """
+    names = [name for name in names if name in batch and name in answer and answer[name].shape == batch[name].shape]
+    names = [name for name in names if all(s[name].shape == batch[name].shape for s in singles)]
+    if not names:
+        return None
+
+    def stacked(flat: Flat) -> np.ndarray:
+        return np.concatenate([np.asarray(flat[name], float).ravel() for name in names])
+
+    G, r, a = np.stack([stacked(single) for single in singles], axis=1), stacked(batch), stacked(answer)
+    if not np.isfinite(a).all() or np.linalg.matrix_rank(G) < len(singles):
+        return None
+    right, mine = (np.linalg.lstsq(G, total, rcond=None)[0] for total in (r, a))
+    if not (same(G @ right, r, 1e-7) and same(G @ mine, a, 1e-7)) or np.ptp(right) > 1e-7 * np.abs(right).max():
+        return None
+    return mine / right
 
 
 def _leaves(value: Any, path: tuple = ()) -> Iterator[tuple[tuple, np.ndarray]]:

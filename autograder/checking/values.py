@@ -476,6 +476,31 @@ def per_row(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding |
     return None
 
 
+def rows_not_filled(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
+    """Are some rows 0, and all others right?"""
+    empty = [
+        (record, ~a.any(axis=tuple(range(1, a.ndim))) & r.any(axis=tuple(range(1, r.ndim))))
+        for record, a, r in wide
+        if r.ndim
+    ]
+    if len(empty) < len(wide) or not all(
+        same(a[~gaps], r[~gaps], 1e-9) for (_, a, r), (_, gaps) in zip(wide, empty, strict=True)
+    ):
+        return None
+    some = [(record, gaps) for record, gaps in empty if gaps.any() and not gaps.all()]
+    if not some:
+        return None
+    record, gaps = some[0]
+    word = "entries" if record.expected[name].ndim == 1 else "rows"
+    return Finding(
+        f"In the case “{record.case.name}” the {word} {listing([str(i) for i in np.flatnonzero(gaps)])} of `{name}` "
+        "(numbered from 0) are 0; the others are right.",
+        "rows-not-filled",
+        f"a loop or a slice does not reach these {word}.",
+        "Print the indices that your loop visits. Which ones does `range` leave out?",
+    )
+
+
 def rounded(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
     ordinary = [(a, r) for record, a, r in wide if record.case.group != "stability"]
     with np.errstate(all="ignore"):

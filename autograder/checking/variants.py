@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -46,6 +46,20 @@ NEXT_STEP = {
     "argument-left-out": "Look up the functions that you call: what do they do if that argument is not given?",
 }
 OTHERWISE = "Follow one small input through your lines, with a pencil, and compare each step with the derivation."
+
+
+class Explanation(NamedTuple):
+    """A variant that answers as the learner does: slug, words, a hint, and the outputs that it explains."""
+
+    cause: str
+    likely: str
+    next_step: str
+    outputs: list[str]
+
+
+def _explanation(mutant: Mutant, besides: str, outputs: list[str]) -> Explanation:
+    words = f"{mutant.words}; and {besides}" if besides else f"{mutant.words}."
+    return Explanation(mutant.operator, words, NEXT_STEP.get(mutant.operator, OTHERWISE), outputs)
 
 
 class _Kept:
@@ -88,7 +102,7 @@ def _mends(mutant: Mutant) -> bool:
     return any(sign in mutant.words for sign in ("1e-", "clip", "eps"))
 
 
-def search(exercise: Exercise, records: list[Record], bad: list[str]) -> tuple[str, str, list[str]] | None:
+def search(exercise: Exercise, records: list[Record], bad: list[str]) -> Explanation | None:
     """The first variant that answers as the learner's function does, in every case.
 
     Parameters
@@ -98,7 +112,7 @@ def search(exercise: Exercise, records: list[Record], bad: list[str]) -> tuple[s
 
     Returns
     -------
-    cause, likely cause in words, and the outputs that it explains; None if there is none.
+    its explanation; None if no variant is found in the time that a check has.
     """
     told = [record for record in records if record.answer and not record.faults]
     if not told and any(_says_little(record.call.error) for record in records):
@@ -118,8 +132,8 @@ def _uninformative(record: Record, bad: list[str]) -> bool:
     )
 
 
-def _search(exercise: Exercise, first: Record, others: list[Record], bad: list[str]) -> tuple | None:
-    partly: dict[str, tuple[str, str, list[str]]] = {}
+def _search(exercise: Exercise, first: Record, others: list[Record], bad: list[str]) -> Explanation | None:
+    partly: dict[str, Explanation] = {}
     end = time.perf_counter() + SECONDS
     right = exercise.right(first.case.args)
     with np.errstate(all="ignore"):
@@ -129,7 +143,7 @@ def _search(exercise: Exercise, first: Record, others: list[Record], bad: list[s
             answer = _answer(exercise, mutant.function, first, right)
             if first.call.error is not None:
                 if _same_error(answer, first.call.error) and all(_alike(exercise, mutant, r, bad) for r in others):
-                    return (mutant.operator, f"{mutant.words}.", bad)
+                    return _explanation(mutant, besides, bad)
                 continue
             if not isinstance(answer, dict) or answer.keys() != first.answer.keys():
                 continue
@@ -137,17 +151,15 @@ def _search(exercise: Exercise, first: Record, others: list[Record], bad: list[s
             names = [name for name in hits if name in bad]
             if not names:
                 continue
-            words = f"{mutant.words}; and {besides}" if besides else f"{mutant.words}."
-            found = (mutant.operator, words)
             if len(hits) == len(first.answer) and all(_alike(exercise, mutant, r, list(r.expected)) for r in others):
-                return (*found, bad)
+                return _explanation(mutant, besides, bad)
             names = [
                 name
                 for name in names
                 if not _equal(answer[name], first.expected[name])
                 and all(_alike(exercise, mutant, r, [name]) for r in others)
             ]
-            partly |= {name: (*found, names) for name in names}
+            partly |= {name: _explanation(mutant, besides, names) for name in names}
     return next(iter(partly.values()), None)
 
 

@@ -41,7 +41,8 @@ SIMPLE = [*FUNCTIONS, *_MORE]
 
 def combination(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
     """Is the answer another quantity that is at hand, or a sum of two of them, in all cases?"""
-    if any(r.size < 3 for _, _, r in wide[:3]):
+    wide = [part for part in wide if part[2].size > 2]
+    if len(wide) < 3:
         return None
     hands = [at_hand(exercise, record, r.shape) | {name: r} for record, _, r in wide]
     shared = [key for key in hands[0] if all(key in hand for hand in hands)]
@@ -103,7 +104,8 @@ def _sum_in_words(coefficients: list[str], names: list[str]) -> str:
 
 def product(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
     """Is the answer, up to a factor, one quantity at hand times a simple function of another?"""
-    if any(r.size < 3 for _, _, r in wide[:3]) or len(wide) < 3:
+    wide = [part for part in wide if part[2].size > 2]
+    if len(wide) < 3:
         return None
     hands = [at_hand(exercise, record, r.shape) | {name: r, "1": np.ones_like(r)} for record, _, r in wide]
     keys = [key for key in hands[0] if all(key in hand for hand in hands)]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autograder.checking import combinations, values, variants
+from autograder.checking import combinations, errors, values, variants
 from autograder.checking.call import call
 from autograder.checking.compare import agrees, cosine, same
 from autograder.checking.hypotheses import example_weights, one_example, without_example, wrong_inputs
@@ -127,7 +127,7 @@ def why_raised(exercise: Exercise, records: list[Record]) -> Finding | None:
             found = variants.search(exercise, records, [])
         except Exception:  # the error itself is told in any case
             return None
-    return _because(exercise._raised(records[0], "every case"), found) if found else None
+    return _because(errors.raised(exercise, records[0], "every case"), found) if found else None
 
 
 def _because(finding: Finding, explanation: variants.Explanation) -> Finding:
@@ -273,7 +273,7 @@ def _no_structure(records: list[Record]) -> Finding | None:
 
 def _raised_in_some_cases(exercise: Exercise, raised: list[Record], answered: list[Record]) -> Finding:
     where = cases(raised)
-    finding = exercise._raised(raised[0], where)
+    finding = errors.raised(exercise, raised[0], where)
     alike = {record.case.name for record in answered}
     if isinstance(raised[0].call.error, ValueError) and alike and all("square" in name for name in alike):
         return Finding(
@@ -294,7 +294,7 @@ def _named_mistake(exercise: Exercise, records: list[Record], wrong: Wrong) -> F
         if all(_gives(exercise, chaff.function, record) for record in records):
             raised = next((record for record in records if record.call.error is not None), None)
             if raised is not None:
-                what = exercise._raised(raised, f"the case “{raised.case.name}”").what
+                what = errors.raised(exercise, raised, f"the case “{raised.case.name}”").what
                 return Finding(what, chaff.cause, chaff.misconception, chaff.hint)
             bad = [name for name in wrong if any(record.case.name in wrong[name] for record in records)]
             if not bad:

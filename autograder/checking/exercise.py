@@ -1,7 +1,6 @@
 """What an exercise is, and how an answer to it is judged: contract first, then values, then the diagnosis."""
 
 import copy
-import difflib
 import dis
 import inspect
 import re
@@ -15,6 +14,7 @@ import numpy as np
 
 from autograder.checking.call import SECONDS_PER_CALL, Call, TimeLimit, call
 from autograder.checking.compare import agrees, is_single, same
+from autograder.checking.errors import raised
 from autograder.checking.score import Finding, Score, replay_line
 from autograder.checking.structure import Flat, WrongStructure, flatten, named_arrays, read
 
@@ -151,7 +151,9 @@ class Exercise(Answers):
         stop = self._stopped(records, len(cases))
         if stop is not None:
             written = stop.cause != "not-written"
-            if stop.cause == "raised":
+            if records[0].call.error is not None and not isinstance(
+                records[0].call.error, NotImplementedError | TimeLimit
+            ):
                 stop = why_raised(self, records) or stop
             return self._score(0.0, seed, [stop, *(from_the_notebook(f) if written else [])], replay, "")
 
@@ -231,39 +233,11 @@ class Exercise(Answers):
             )
         errors = {type(record.call.error).__name__ for record in records}
         if all(record.call.error is not None for record in records) and len(errors) == 1:
-            return self._raised(records[0], "every case")
+            return raised(self, records[0], "every case")
         if all(record.faults and not record.answer for record in records):
             fault = next(iter(records[0].faults.values()))
             return Finding(f"{fault}", cause=fault.cause, next_step=fault.next_step or f"`{self.signature}`")
         return None
-
-    def _raised(self, record: Record, where: str) -> Finding:
-        error = record.call.error
-        text = error_text(error)
-        what = f"In {where} your function raised `{type(error).__name__}{': ' + text if text else ''}`"
-        what += f" at {record.call.where}." if record.call.where else "."
-        shapes = ", ".join(
-            f"`{name}` {a.shape}" for name, a in named_arrays(record.case.args, self.parameters) if a.dtype.kind != "U"
-        )
-        if isinstance(error, TypeError) and "argument" in what and not record.call.where:
-            return Finding(what, "wrong-signature", next_step=f"Its signature must be `{self.signature}`.")
-        if isinstance(error, RecursionError):
-            return Finding(what, "recursion", "the function calls itself without end.", "What ends the recursion?")
-        if isinstance(error, UnboundLocalError):
-            return Finding(
-                what,
-                "unset-variable",
-                "the variable gets its value inside a loop or an `if` that was passed over: a loop may run zero times.",
-                "Give the variable a value before the loop.",
-            )
-        if isinstance(error, NameError):
-            known = difflib.get_close_matches(getattr(error, "name", "") or "", self.parameters, 1)
-            hint = f"Did you mean `{known[0]}`?" if known else "Is that name defined inside the function, or imported?"
-            return Finding(what, "name-error", next_step=hint)
-        if "xor" in text or "for ^" in text:
-            return Finding(what, "power-sign", "`^` is not the power in Python.", "Write `x**2`.")
-        step = f"The shapes there were: {shapes}." if shapes else "Call the function yourself on a small input."
-        return Finding(what, "raised", next_step=step)
 
     def _wrong(self, records: list[Record]) -> dict[str, dict[str, np.ndarray | None]]:
         """For every output the cases, by name, in which it is wrong: a mask of its entries, None if no array."""
@@ -368,15 +342,6 @@ class Exercise(Answers):
     def _score(self, points: float, seed: int, findings: list[Finding], replay: str, summary: str) -> Score:
         findings = [replace(finding, replay="" if finding.cause == "not-written" else replay) for finding in findings]
         return Score(self.name, points, float(self.points), seed, summary, findings)
-
-
-def error_text(error: BaseException) -> str:
-    """The first line of what an exception says; an exception of a learner's own may fail even at that."""
-    try:
-        lines = str(error).strip().splitlines()
-    except Exception:
-        return ""
-    return lines[0] if lines else ""
 
 
 def from_the_notebook(f: Callable) -> list[Finding]:

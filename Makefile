@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 LAB_OPTIONS := --log-level=ERROR --allow-root --KernelManager.transport_encryption=auto \
   --ServerApp.jpserver_extensions=nbgrader.server_extensions.formgrader=False
 
-.PHONY: learn test book chapters bench
+.PHONY: learn test book chapters adequacy bench
 
 learn: $(VENV)/ready  # open JupyterLab on the chapters; also: make learn PORT=9000 HEADLESS=1
 	@echo "Starting JupyterLab on $(CHAPTERS)/; its address, with the token, follows. Stop it with Ctrl-C, twice."
@@ -24,6 +24,9 @@ book: $(VENV)/ready  # the website, in .build/book; also: make book SOLUTIONS=wi
 
 chapters: $(VENV)/ready  # the learner's notebooks, from solutions/
 	$(BIN)/autograder chapters
+
+adequacy: $(VENV)/ready  # what the checks accept, reject and name; also: make adequacy SEEDS=100, make adequacy WRITE=1
+	$(BIN)/python tests/adequacy $(if $(SEEDS),--seeds $(SEEDS)) $(if $(WRITE),--write)
 
 bench: $(VENV)/ready  # times, beside PyTorch's and TensorFlow's
 	$(BIN)/python tests/benchmarks

@@ -82,7 +82,8 @@ def _from_steps(line: Line, here: np.ndarray, noise: np.ndarray, steps: np.ndarr
     up = np.array([line(h) for h in steps])
     down = np.array([line(-h) for h in steps])
     h = steps[:, None]
-    rounding = 4 * noise / h
+    independent = ((up == here) & (down == here)).all(axis=0) & (steps[0] > 0.01 * scale)
+    rounding = np.where(independent, 0.0, 4 * noise / h)
     right, right_error = _extrapolated((up - here) / h, rounding, steps, 1)
     left, left_error = _extrapolated((here - down) / h, rounding, steps, 1)
     middle, error = _extrapolated((up - down) / (2 * h), rounding, steps, 2)
@@ -101,7 +102,7 @@ def _from_steps(line: Line, here: np.ndarray, noise: np.ndarray, steps: np.ndarr
     side_error = np.fmax(np.where(on_left, left_error, 0.0), np.where(on_right, right_error, 0.0))
     low, high = np.where(smooth, middle, np.fmin(left, right)), np.where(smooth, middle, np.fmax(left, right))
     error = np.where(smooth, error, np.where(on_left | on_right, side_error, np.inf))
-    hopeless = ~(error <= np.fmax(0.01 * np.fmax(-low, high), 1e-5 * top))
+    hopeless = ~(error <= np.fmax(0.01 * np.fmax(-low, high), 1e-3 * top))
     return Slope(np.where(hopeless, 0.0, low), np.where(hopeless, 0.0, high), np.where(hopeless, np.inf, error))
 
 
@@ -115,13 +116,7 @@ def _extrapolated(
     q = steps[0] / steps[1]
     once = quotients[1:] + np.diff(quotients, axis=0) / (q**power - 1)
     twice = once[1:] + np.diff(once, axis=0) / (q ** (2 * power) - 1)
-    change = np.abs(twice - once[1:])
-    slowness, so_far = np.abs(np.diff(once, axis=0)), np.abs(np.diff(quotients, axis=0))[1:]
-    change = np.where(slowness > 0.5 * so_far, so_far, change)  # they do not converge
-    if len(change) > 1:  # two that agree by chance are not enough
-        following = np.abs(np.diff(twice, axis=0))
-        change[1:] = np.fmax(change[1:], following / q)
-    error = change + rounding[2:]
+    error = np.abs(np.diff(once, axis=0)) + rounding[2:]
     error = np.where(np.isfinite(error), error, np.inf)
     best = np.argmin(error, axis=0)[None]
     value = np.take_along_axis(twice, best, 0)[0]

@@ -15,6 +15,7 @@ import numpy as np
 from autograder.checking.call import SECONDS_PER_CALL, Call, TimeLimit, call
 from autograder.checking.compare import agrees, is_single, same
 from autograder.checking.errors import raised
+from autograder.checking.example import worked_example
 from autograder.checking.score import Finding, Score, replay_line
 from autograder.checking.structure import Flat, WrongStructure, flatten, named_arrays, read
 
@@ -155,7 +156,8 @@ class Exercise(Answers):
                 records[0].call.error, NotImplementedError | TimeLimit
             ):
                 stop = why_raised(self, records) or stop
-            return self._score(0.0, seed, [stop, *(from_the_notebook(f) if written else [])], replay, "")
+            score = self._score(0.0, seed, [stop, *(from_the_notebook(f) if written else [])], replay, "")
+            return replace(score, example=worked_example(self, records) if written else None)
 
         wrong = self._wrong(records)
         conduct = self._conduct(f, records, wrong, seed)
@@ -164,7 +166,7 @@ class Exercise(Answers):
         findings += (from_the_notebook(f) if findings else []) + _notes(records)
         points = self._points(records, wrong, conduct)
         summary = f"{len(records)} cases, seed {seed}: " + "; ".join(record.case.name for record in records) + "."
-        return self._score(points, seed, findings, replay, summary)
+        return replace(self._score(points, seed, findings, replay, summary), example=worked_example(self, records))
 
     def _run(self, f: Callable, cases: list[Case]) -> list[Record]:
         records = []

@@ -35,20 +35,16 @@ class NumPy:
         self.given = tuple(inputs)
         self.moving = [k for k, x in enumerate(inputs) if self._moves(x)]
         self.single = [k for k, x in enumerate(inputs) if self._floating(x) and self._precision(x) < 8]
-        self.inputs = tuple(
-            self._array(x) if k in self.moving else self._constant(x) for k, x in enumerate(self.given)
-        )
+        self.inputs = tuple(self._array(x) if k in self.moving else self._constant(x) for k, x in enumerate(self.given))
 
-    def values(self, f: Callable, inputs: Sequence) -> tuple[Any, Arrays]:
-        """What ``f`` returns, and its outputs as arrays."""
-        value = f(*self._native(inputs))
-        return value, [self._numbers(item) for item in _items(value)]
+    def values(self, f: Callable, inputs: Sequence) -> Arrays:
+        """The outputs of ``f``."""
+        return [self._numbers(item) for item in _items(f(*self._native(inputs)))]
 
     def gradients(self, f: Callable, vjp: Callable | None, upstream: Arrays, inputs: Sequence) -> Any:
         """The gradients of the inputs, in the structure in which ``vjp`` gives them, or as a list for all that move."""
         assert vjp is not None
-        f(*self._native(inputs))  # a layer that keeps something for its backward pass now has what belongs to it
-        native = [self._tensor(v, self.given[self.moving[0]]) for v in upstream]
+        native = [self._tensor(v if v.ndim else v[()], self.given[self.moving[0]]) for v in upstream]
         value = vjp(native[0] if len(native) == 1 else tuple(native), *self._native(inputs))
         if isinstance(value, tuple | list):
             return type(value)(self._detached(item) for item in value)
@@ -94,7 +90,7 @@ class Torch(NumPy):
         self.some_require = any(isinstance(x, torch.Tensor) and x.requires_grad for x in inputs)
         super().__init__(inputs)
 
-    def values(self, f: Callable, inputs: Sequence) -> tuple[Any, Arrays]:
+    def values(self, f: Callable, inputs: Sequence) -> Arrays:
         with self.torch.no_grad():
             return super().values(f, inputs)
 

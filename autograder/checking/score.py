@@ -42,7 +42,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Score:
-    """The result of a check. Its ``repr`` is the bare points, which is what nbgrader records."""
+    """The result of a check. Its ``repr`` is the bare points, which is what nbgrader records.
+
+    Attributes
+    ----------
+    example : the smallest case that failed, with its numbers; one of the hints, if it comes to them.
+    hints : what is shown after the findings when an exercise has failed several times in a row.
+    """
 
     exercise: str
     points: float
@@ -50,6 +56,8 @@ class Score:
     seed: int
     summary: str
     findings: list[Finding] = field(default_factory=list)
+    example: Finding | None = None
+    hints: tuple[Finding, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -68,13 +76,17 @@ class Score:
             return "○", "not written yet", "#808080"
         return "✗", "partly right" if self.points else "not right yet", "#d55e00"
 
+    @property
+    def _result(self) -> str:
+        """The verdict in words, with what it earns."""
+        return f"{self._verdict[1]}, {self.points:g} of {self.out_of:g} points"
+
     def __repr__(self) -> str:
         return repr(float(self.points))
 
     def __str__(self) -> str:
-        mark, verdict, _ = self._verdict
-        head = f"{mark} {self.exercise}: {verdict}, {self.points:g} of {self.out_of:g} points"
-        blocks = [head, *(str(finding) for finding in self.findings)]
+        head = f"{self._verdict[0]} {self.exercise}: {self._result}"
+        blocks = [head, *(str(finding) for finding in [*self.findings, *self.hints])]
         if self.summary:
             blocks.append(self.summary)
         replay = next((f.replay for f in self.findings if f.replay), "")
@@ -83,19 +95,19 @@ class Score:
         return "\n\n".join(blocks)
 
     def _repr_html_(self) -> str:
-        mark, verdict, colour = self._verdict
-        title = f"{self.exercise}: {verdict}, {self.points:g} of {self.out_of:g} points"
+        mark, _, colour = self._verdict
         replay = next((f.replay for f in self.findings if f.replay), "")
-        body = "".join(_finding_html(finding) for finding in self.findings)
+        body = "".join(_finding_html(finding) for finding in [*self.findings, *self.hints])
+        label = escape(f"Check of {self.exercise}: {self._result}")
         foot = escape(self.summary)
         if replay and not self.passed:
             foot += f"{'<br>' if foot else ''}Replay: <code>{escape(replay)}</code>"
         return (
-            f'<section aria-label="Check of {escape(title)}" style="border-left: 5px solid {colour}; '
+            f'<section aria-label="{label}" style="border-left: 5px solid {colour}; '
             "background: rgba(128, 128, 128, 0.1); color: inherit; padding: 0.6em 1em; margin: 0.4em 0; "
             'border-radius: 4px; line-height: 1.5; max-width: 46em; overflow-wrap: anywhere">'
             f'<p style="margin: 0; font-weight: bold"><span aria-hidden="true">{mark}</span> '
-            f"<code>{escape(self.exercise)}</code>: {verdict}, {self.points:g} of {self.out_of:g} points</p>"
+            f"<code>{escape(self.exercise)}</code>: {escape(self._result)}</p>"
             f"{body}"
             f'<p style="margin: 0.6em 0 0; font-size: 0.85em">{foot}</p></section>'
         )
@@ -112,16 +124,12 @@ def _finding_html(finding: Finding) -> str:
 def _table_html(table: tuple[tuple[str, ...], ...]) -> str:
     if not table:
         return ""
-    rows = [
-        "<tr>"
-        + "".join(
-            f'<{tag} style="text-align: left; padding: 0.1em 1em 0.1em 0; vertical-align: top">{_inline(cell)}</{tag}>'
-            for cell in row
-        )
-        + "</tr>"
-        for tag, row in zip(["th", *["td"] * (len(table) - 1)], table, strict=True)
-    ]
-    return f'<table style="margin: 0.4em 0; background: none; font-size: 0.95em">{"".join(rows)}</table>'
+    style = "text-align: left; padding: 0.1em 1em 0.1em 0; vertical-align: top"
+    first, *others = [[_inline(cell) for cell in row] for row in table]
+    rows = ["".join(f'<th scope="col" style="{style}">{cell}</th>' for cell in first)]
+    rows += ["".join(f'<td style="{style}">{cell}</td>' for cell in row) for row in others]
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f'<table style="margin: 0.4em 0; color: inherit; background: none; font-size: 0.95em">{body}</table>'
 
 
 def _inline(text: str) -> str:

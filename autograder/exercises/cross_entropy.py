@@ -1,5 +1,7 @@
 """Chapter 2: softmax, cross-entropy from logits, and their gradients."""
 
+import math
+
 import numpy as np
 
 import backprop
@@ -48,7 +50,14 @@ def _logit_cases(rng: np.random.Generator) -> list[Case]:
 
 
 log_softmax = Exercise(
-    "log_softmax", CHAPTER, 4, "log_softmax(Z)", ("L",), reference=backprop.log_softmax, make_cases=_logit_cases
+    "log_softmax",
+    CHAPTER,
+    4,
+    "log_softmax(Z)",
+    ("L",),
+    reference=backprop.log_softmax,
+    make_cases=_logit_cases,
+    formula="S - np.log(np.exp(S).sum(axis=1, keepdims=True)), with S = Z - Z.max(axis=1, keepdims=True)",
 )
 
 
@@ -79,6 +88,33 @@ def transposed_and_back(Z):
     return (S - np.log(np.exp(S).sum(axis=0))).T
 
 
+@log_softmax.wheat
+def from_all_differences(Z):
+    return -np.logaddexp.reduce(Z[:, np.newaxis, :] - Z[:, :, np.newaxis], axis=2)
+
+
+@log_softmax.wheat
+def in_lists(Z):
+    result = []
+    for row in Z.tolist():
+        top = max(row)
+        total = math.fsum(math.exp(z - top) for z in row)
+        result.append([z - top - math.log(total) for z in row])
+    return result
+
+
+@log_softmax.wheat
+def with_a_constant_too_small_to_matter(Z):
+    S = Z - np.amax(Z, axis=-1).reshape(-1, 1)
+    return S - np.log(np.exp(S).sum(axis=-1)[..., None] + 1e-30)  # the sum is at least 1
+
+
+@log_softmax.wheat
+def in_single_precision(Z):
+    S = (Z - Z.max(axis=1, keepdims=True)).astype(np.float32)
+    return S - np.log(np.exp(S).sum(axis=1, keepdims=True))
+
+
 @log_softmax.chaff(
     "no-shift",
     "the exponentials are taken without shifting by the maximum first: `exp(1e4)` is inf.",
@@ -97,6 +133,17 @@ def _(Z):
 def _(Z):
     E = np.exp(Z - Z.max(axis=1, keepdims=True))
     with np.errstate(all="ignore"):
+        return np.log(E / E.sum(axis=1, keepdims=True))
+
+
+@log_softmax.chaff(
+    "shift-outside-exp",
+    "the maximum was subtracted from the exponentials, not from the logits: `np.exp(Z) - m` for `np.exp(Z - m)`.",
+    "Which number must be small so that `np.exp` does not overflow: what goes in, or what comes out?",
+)
+def _(Z):
+    with np.errstate(all="ignore"):
+        E = np.exp(Z) - Z.max(axis=1, keepdims=True)
         return np.log(E / E.sum(axis=1, keepdims=True))
 
 
@@ -132,6 +179,35 @@ def _(Z):
 
 
 @log_softmax.chaff(
+    "keepdims-forgotten",
+    "the sum has shape `(N,)`: NumPy lines it up with the *columns* of Z, which fits only a square batch.",
+    "What is the shape of your sum, and what must it be so that each row gets its own?",
+)
+def _(Z):
+    S = Z - Z.max(axis=1, keepdims=True)
+    return S - np.log(np.exp(S).sum(axis=1))
+
+
+@log_softmax.chaff(
+    "keepdims-forgotten",
+    "the maximum has shape `(N,)`: NumPy lines it up with the *columns* of Z, which fits only a square batch.",
+    "What is the shape of your maximum, and what must it be so that each row gets its own?",
+)
+def _(Z):
+    S = Z - Z.max(axis=1)
+    return S - np.log(np.exp(S).sum(axis=1))
+
+
+@log_softmax.chaff(
+    "sign-flipped",
+    "the difference was taken the other way round: these are *minus* the log-probabilities.",
+    "Can a log-probability be positive? Are yours?",
+)
+def _(Z):
+    return -backprop.log_softmax(Z)
+
+
+@log_softmax.chaff(
     "no-log", "these are the probabilities, not their logarithms.", "Can a log-probability be positive? Is yours?"
 )
 def _(Z):
@@ -139,13 +215,89 @@ def _(Z):
 
 
 @log_softmax.chaff(
+    "log-of-the-sum-missing",
+    "the sum of the exponentials was subtracted, not its logarithm.",
+    "Take the logarithm of exp(a)/s on paper: what becomes of s?",
+)
+def _(Z):
+    S = Z - Z.max(axis=1, keepdims=True)
+    return S - np.exp(S).sum(axis=1, keepdims=True)
+
+
+@log_softmax.chaff(
+    "mean-not-sum",
+    "the exponentials were averaged; they are summed.",
+    "Do the exponentials of a row of your result sum to 1, or to C?",
+)
+def _(Z):
+    S = Z - Z.max(axis=1, keepdims=True)
+    return S - np.log(np.exp(S).mean(axis=1, keepdims=True))
+
+
+@log_softmax.chaff("log-base-2", "a logarithm to base 2 was taken: bits, not nats.", "Which base has `np.log`?")
+def _(Z):
+    return backprop.log_softmax(Z) / np.log(2)
+
+
+@log_softmax.chaff(
+    "log1p-for-log",
+    "`np.log1p(s)` is log(1 + s): one too much in the sum.",
+    "Do the exponentials of a row of your result sum to 1?",
+)
+def _(Z):
+    S = Z - Z.max(axis=1, keepdims=True)
+    return S - np.log1p(np.exp(S).sum(axis=1, keepdims=True))
+
+
+@log_softmax.chaff(
     "shift-not-cancelled",
     "the maximum was subtracted inside the sum only; what is subtracted must be added back, or taken from Z too.",
-    "Write the shift m on both sides: z − log Σ exp(z) = (z − m) − log Σ exp(z − m).",
+    "Add 5 to all logits of a row: should its log-probabilities change? Do yours?",
 )
 def _(Z):
     m = Z.max(axis=1, keepdims=True)
     return Z - np.log(np.exp(Z - m).sum(axis=1, keepdims=True))
+
+
+@log_softmax.chaff(
+    "shift-never-below-zero",
+    "the shift is at least 0: a row of very negative logits is not lifted, and all its exponentials underflow.",
+    "For a row near −10,000, which number should be subtracted?",
+)
+def _(Z):
+    m = np.maximum(Z.max(axis=1, keepdims=True), 0)
+    with np.errstate(all="ignore"):
+        return Z - m - np.log(np.exp(Z - m).sum(axis=1, keepdims=True))
+
+
+@log_softmax.chaff(
+    "shifted-by-the-minimum",
+    "the minimum was subtracted: the largest exponential still overflows.",
+    "Which logit of a row has the largest exponential? What should it be after the shift?",
+)
+def _(Z):
+    S = Z - Z.min(axis=1, keepdims=True)
+    with np.errstate(all="ignore"):
+        return S - np.log(np.exp(S).sum(axis=1, keepdims=True))
+
+
+@log_softmax.chaff(
+    "clipped",
+    "the logits are cut off before the softmax: large ones that differ come out equal.",
+    "Softmax only cares for differences between logits. Which operation keeps all differences?",
+)
+def _(Z):
+    return backprop.log_softmax(np.clip(Z, -500, 500))
+
+
+@log_softmax.chaff(
+    "argument-changed",
+    "`Z -= …` subtracts the maximum in the caller's array.",
+    "After your function, what does the caller find in `Z`?",
+)
+def _(Z):
+    Z -= Z.max(axis=1, keepdims=True)
+    return Z - np.log(np.exp(Z).sum(axis=1, keepdims=True))
 
 
 @log_softmax.chaff(
@@ -186,6 +338,7 @@ softmax_jacobian = Exercise(
     ("J",),
     reference=backprop.softmax_jacobian,
     make_cases=_probability_cases,
+    formula="np.diag(p) - np.outer(p, p)",
 )
 
 
@@ -214,6 +367,29 @@ def by_fill_diagonal(p):
 @softmax_jacobian.wheat
 def as_a_list_of_lists(p):
     return [[pj * (1 - pj) if j == k else -pj * pk for k, pk in enumerate(p)] for j, pj in enumerate(p)]
+
+
+@softmax_jacobian.wheat
+def column_by_column(p):
+    columns = []
+    for k in range(len(p)):
+        rises = np.zeros(len(p))
+        rises[k] = 1.0
+        columns.append(p * (rises - p[k]))
+    return np.stack(columns, axis=1)
+
+
+@softmax_jacobian.wheat
+def as_in_the_quotient_rule(p):
+    q = p.reshape(-1, 1)
+    return np.asfortranarray(np.where(np.eye(len(p), dtype=bool), q * (1 - q), -q @ q.T))
+
+
+@softmax_jacobian.wheat
+def by_einsum(p):
+    J = -np.einsum("j,k->jk", p, p)
+    np.einsum("jj->j", J)[...] += p
+    return J
 
 
 @softmax_jacobian.chaff(
@@ -253,6 +429,73 @@ def _(p):
 
 
 @softmax_jacobian.chaff(
+    "diagonal-missing",
+    "the diagonal is 0: only the slopes in the *other* logits are there.",
+    "Raise logit j by a little. Does p_j stay the same?",
+)
+def _(p):
+    J = -np.outer(p, p)
+    np.fill_diagonal(J, 0.0)
+    return J
+
+
+@softmax_jacobian.chaff(
+    "diagonal-overwritten",
+    "the diagonal was *set* to p_j, instead of p_j being added to what is there: the −p_j² is lost.",
+    "Do the columns sum to 0? By how much are they off?",
+)
+def _(p):
+    J = -np.outer(p, p)
+    np.fill_diagonal(J, p)
+    return J
+
+
+@softmax_jacobian.chaff(
+    "one-for-delta",
+    "p_j(1 − p_k) stands in every entry: the 1 belongs on the diagonal only.",
+    "Which factor of the derivative is 1 for j = k and 0 otherwise?",
+)
+def _(p):
+    return p[:, np.newaxis] * (1 - p)
+
+
+@softmax_jacobian.chaff(
+    "diagonal-sign",
+    "the diagonal has the wrong sign: raising a logit raises its own probability.",
+    "Do the columns sum to 0? They should.",
+)
+def _(p):
+    return -np.outer(p, p) + np.diag(2 * p * p - p)
+
+
+@softmax_jacobian.chaff(
+    "row-sums",
+    "the Jacobian was multiplied with ones, which adds up each row; what remains is one number for each class.",
+    "There are C outputs and C inputs: C·C derivatives. Which line makes C of them?",
+)
+def _(p):
+    return (np.diag(p) - np.outer(p, p)) @ np.ones(len(p))
+
+
+@softmax_jacobian.chaff(
+    "one-triangle-only",
+    "the inner loop begins at the diagonal: the entries below it stay 0.",
+    "Which pairs (j, k) does your inner loop visit? Is p_0 moved by z_1 only, or p_1 by z_0 as well?",
+)
+def _(p):
+    return np.triu(np.diag(p) - np.outer(p, p))
+
+
+@softmax_jacobian.chaff(
+    "of-the-log-softmax",
+    "this is the Jacobian of log p: it was divided by p_j.",
+    "Of which function is the slope asked for: of p_j, or of its logarithm?",
+)
+def _(p):
+    return np.eye(len(p)) - p
+
+
+@softmax_jacobian.chaff(
     "plus-outer", "the outer product was added instead of subtracted.", "Do the columns sum to 0? They should."
 )
 def _(p):
@@ -282,6 +525,28 @@ def _(p):
 )
 def _(p):
     return np.eye(len(p)) - np.outer(p, p)
+
+
+@softmax_jacobian.chaff(
+    "diagonal-without-p",
+    "the diagonal holds 1 − p_j; a factor p_j is missing there.",
+    "What is ∂p_j/∂z_j for a class that is almost impossible?",
+)
+def _(p):
+    J = -np.outer(p, p)
+    np.fill_diagonal(J, 1 - p)
+    return J
+
+
+@softmax_jacobian.chaff(
+    "inner-not-outer",
+    "for a vector `p @ p.T` is one number, p·p; off the diagonal there should be −p_j·p_k.",
+    "Which shape does the product of p with itself have in your code? `.T` turns only what has two axes.",
+)
+def _(p):
+    J = np.full((len(p), len(p)), -(p @ p))
+    np.fill_diagonal(J, p * (1 - p))
+    return J
 
 
 @softmax_jacobian.chaff(
@@ -331,6 +596,7 @@ cross_entropy = Exercise(
     ("loss",),
     reference=backprop.cross_entropy,
     make_cases=_label_cases,
+    formula="-np.mean(log_softmax(Z)[np.arange(len(y)), y])",
 )
 
 
@@ -359,6 +625,29 @@ def zero_dimensional(Z, y):
     return np.array(backprop.cross_entropy(Z, y))
 
 
+@cross_entropy.wheat
+def from_margins(Z, y):
+    margins = Z - Z[range(len(y)), y].reshape(-1, 1)
+    return np.logaddexp.reduce(margins, axis=1).sum() / len(y)
+
+
+@cross_entropy.wheat
+def by_choose(Z, y):
+    top = Z.max(axis=1)
+    return np.average(top + np.log(np.exp((Z.T - top).T).sum(axis=1)) - np.choose(y, Z.T))
+
+
+@cross_entropy.wheat
+def diagonal_of_all_pairs(Z, y):
+    return -np.trace(backprop.log_softmax(Z)[:, y]) / len(y)
+
+
+@cross_entropy.wheat
+def by_a_mask(Z, y):
+    L = backprop.log_softmax(Z).astype(np.float32)
+    return -L[np.arange(Z.shape[1]) == y[:, np.newaxis]].mean()
+
+
 @cross_entropy.chaff(
     "no-shift",
     "the exponentials overflow at large logits.",
@@ -367,6 +656,17 @@ def zero_dimensional(Z, y):
 def _(Z, y):
     with np.errstate(all="ignore"):
         return -np.mean(np.log(softmax_without_shift(Z)[np.arange(len(y)), y]))
+
+
+@cross_entropy.chaff(
+    "global-shift",
+    "one maximum was taken for the whole batch: in a row far below it all exponentials underflow.",
+    "How many maxima does a batch of N rows need?",
+)
+def _(Z, y):
+    with np.errstate(all="ignore"):
+        E = np.exp(Z - Z.max())
+        return -np.mean(np.log(E[np.arange(len(y)), y] / E.sum(axis=1)))
 
 
 @cross_entropy.chaff(
@@ -410,6 +710,24 @@ def _(Z, y):
 
 
 @cross_entropy.chaff(
+    "averaged-twice",
+    "it was divided by N twice: `mean` divides already.",
+    "Repeat the batch twice: the loss should stay the same.",
+)
+def _(Z, y):
+    return backprop.cross_entropy(Z, y) / len(y)
+
+
+@cross_entropy.chaff(
+    "first-example-only",
+    "only the loss of the first example is left, divided by N.",
+    "Which index picks one example out of all? Where are the others added?",
+)
+def _(Z, y):
+    return -backprop.log_softmax(Z)[0, y[0]] / len(y)
+
+
+@cross_entropy.chaff(
     "softmax-twice",
     "the logits went through a softmax before the cross-entropy, which applies one itself.",
     "How many softmaxes lie between Z and the loss in your code?",
@@ -437,6 +755,52 @@ def _(Z, y):
 
 
 @cross_entropy.chaff(
+    "labels-shifted",
+    "the label was decremented: labels count from 0 already.",
+    "Which column belongs to label 0?",
+)
+def _(Z, y):
+    return -np.mean(backprop.log_softmax(Z)[np.arange(len(y)), y - 1])
+
+
+@cross_entropy.chaff(
+    "every-class-counts",
+    "the log-probabilities of *all* classes were averaged; the label picks one of them in each row.",
+    "Where in your code do the labels decide something?",
+)
+def _(Z, y):
+    return -np.mean(backprop.log_softmax(Z))
+
+
+@cross_entropy.chaff(
+    "every-class-counts",
+    "the log-probabilities of *all* classes were added up; the label picks one of them in each row.",
+    "Where in your code do the labels decide something?",
+)
+def _(Z, y):
+    return -np.sum(backprop.log_softmax(Z)) / len(y)
+
+
+@cross_entropy.chaff(
+    "labels-not-onehot",
+    "the label itself, a number such as 3, was multiplied in. It is the *name* of a class, not a weight.",
+    "How would class 7 differ from class 1? Only by the column that is picked.",
+)
+def _(Z, y):
+    return -np.mean(np.sum(y[:, None] * backprop.log_softmax(Z), axis=1))
+
+
+@cross_entropy.chaff(
+    "labels-not-onehot",
+    "the label itself, a number such as 3, was multiplied in, and the mean runs over all entries. The label is the "
+    "*name* of a class, not a weight.",
+    "How would class 7 differ from class 1? Only by the column that is picked.",
+)
+def _(Z, y):
+    return -np.mean(y[:, None] * backprop.log_softmax(Z))
+
+
+@cross_entropy.chaff(
     "wrong-axis",
     "the softmax normalises over the batch, not over the classes.",
     "Along which axis do the classes of one example lie?",
@@ -452,6 +816,56 @@ def _(Z, y):
 )
 def _(Z, y):
     return backprop.cross_entropy(Z, Z.argmax(axis=1))
+
+
+@cross_entropy.chaff(
+    "labels-not-onehot",
+    "`y` was multiplied with the array of log-probabilities as if it held one-hot rows; it holds one number a row.",
+    "What is the shape of `y`, and what would one-hot rows have?",
+)
+def _(Z, y):
+    return -np.mean(np.sum(y * backprop.log_softmax(Z), axis=1))
+
+
+@cross_entropy.chaff(
+    "labels-not-onehot",
+    "the labels were decoded with `argmax`, as if they were one-hot rows; they are class numbers already.",
+    "What is the shape of `y`? Along which axis could it have a largest entry?",
+)
+def _(Z, y):
+    return -np.mean(backprop.log_softmax(Z)[np.arange(len(y)), y.argmax(axis=1)])
+
+
+@cross_entropy.chaff(
+    "indices-swapped",
+    "the label stands in the place of the row, and the row in the place of the column.",
+    "What counts the rows of Z, and what counts its columns?",
+)
+def _(Z, y):
+    return -np.mean(backprop.log_softmax(Z)[y, np.arange(len(y))])
+
+
+@cross_entropy.chaff(
+    "binary-terms-added",
+    "the terms (1 − t)·log(1 − p) of the *binary* loss were added. With a softmax, one term for each example is all.",
+    "How many terms has the definition for one example with three classes?",
+)
+def _(Z, y):
+    P, T = backprop.softmax(Z), _onehot(y, Z.shape[1])
+    P = np.clip(P, 1e-15, 1 - 1e-15)
+    return -np.mean(np.sum(T * np.log(P) + (1 - T) * np.log(1 - P), axis=1))
+
+
+@cross_entropy.chaff(
+    "hinge-loss",
+    "this is the hinge loss of a support vector machine, with margin 1.",
+    "Where are the exponentials?",
+)
+def _(Z, y):
+    rows = np.arange(len(y))
+    margins = np.maximum(0, Z - Z[rows, y][:, None] + 1)
+    margins[rows, y] = 0
+    return margins.sum() / len(y)
 
 
 @cross_entropy.chaff(
@@ -493,6 +907,43 @@ def _(Z, y):
     return -np.mean(backprop.softmax(Z)[np.arange(len(y)), y])
 
 
+@cross_entropy.chaff(
+    "probability-not-its-log",
+    "1 − p was averaged; the logarithm is missing.",
+    "What does an example cost whose right class was called impossible?",
+)
+def _(Z, y):
+    return np.mean(1 - backprop.softmax(Z)[np.arange(len(y)), y])
+
+
+@cross_entropy.chaff(
+    "log-of-the-mean",
+    "the probabilities were averaged first, and the logarithm taken of their mean.",
+    "Which comes first: logarithm or mean? A product of probabilities becomes a sum of what?",
+)
+def _(Z, y):
+    return -np.log(np.mean(backprop.softmax(Z)[np.arange(len(y)), y]))
+
+
+@cross_entropy.chaff(
+    "shift-not-cancelled",
+    "the maximum was subtracted inside the sum only; what is subtracted must be added back.",
+    "Add 5 to all logits: the loss should stay the same.",
+)
+def _(Z, y):
+    S = Z - Z.max(axis=1, keepdims=True)
+    return np.mean(np.log(np.exp(S).sum(axis=1)) - Z[np.arange(len(y)), y])
+
+
+@cross_entropy.chaff(
+    "accuracy",
+    "this is the share of right guesses, not a loss.",
+    "Does your number change when a probability changes by a little?",
+)
+def _(Z, y):
+    return np.mean(Z.argmax(axis=1) == y)
+
+
 # softmax_ce_slope
 
 
@@ -502,14 +953,19 @@ def _slope_cases():
     return [(f"C = {C}, k = {k}", (sympy.symbols(f"p0:{C}"), k)) for C, k in ((3, 0), (3, 2), (5, 1))]
 
 
+def _slopes(p, k):
+    return [p_j - (1 if j == k else 0) for j, p_j in enumerate(p)]
+
+
 softmax_ce_slope = Derivation(
     "softmax_ce_slope",
     CHAPTER,
     3,
     "softmax_ce_slope(p, k)",
     _slope_cases,
-    expected=lambda p, k: [p_j - (1 if j == k else 0) for j, p_j in enumerate(p)],
+    expected=_slopes,
     simplex=True,
+    formula="p_j - 1 for j = k, and p_j for the others",
 )
 
 
@@ -533,6 +989,29 @@ def as_a_matrix(p, k):
     import sympy
 
     slopes = sympy.Matrix(p)
+    slopes[k] -= 1
+    return slopes
+
+
+@softmax_ce_slope.wheat
+def with_kronecker_delta(p, k):
+    import sympy
+
+    return [p[j] - sympy.KroneckerDelta(j, k) for j in range(len(p))]
+
+
+@softmax_ce_slope.wheat
+def through_the_logits(p, k):
+    import sympy
+
+    z = sympy.symbols(f"z:{len(p)}")
+    loss = sympy.log(sum(sympy.exp(z_j) for z_j in z)) - z[k]
+    return [loss.diff(z_j).subs(dict(zip(z, map(sympy.log, p), strict=True))) for z_j in z]
+
+
+@softmax_ce_slope.wheat
+def one_entry_changed(p, k):
+    slopes = np.array(p)
     slopes[k] -= 1
     return slopes
 
@@ -568,6 +1047,80 @@ def _(p, k):
 
 
 @softmax_ce_slope.chaff(
+    "off-diagonal-sign",
+    "the slopes for j ≠ k have the wrong sign: raising a wrong logit takes probability from the right class.",
+    "What must the slopes add up to, if a constant added to all logits changes nothing?",
+)
+def _(p, k):
+    return [p[j] - 1 if j == k else -p[j] for j in range(len(p))]
+
+
+@softmax_ce_slope.chaff(
+    "division-forgotten",
+    "the division by p_k, from the derivative of the logarithm, was applied for j ≠ k, and not for j = k.",
+    "Where does the logarithm's derivative come in? It is the same factor in all slopes.",
+)
+def _(p, k):
+    return [p[j] * (p[j] - 1) if j == k else p[j] for j in range(len(p))]
+
+
+@softmax_ce_slope.chaff(
+    "first-class-always",
+    "the 1 is subtracted at the first class, not at class `k`.",
+    "For k = 2, which slope must be negative?",
+)
+def _(p, k):
+    return [p[j] - (1 if j == 0 else 0) for j in range(len(p))]
+
+
+@softmax_ce_slope.chaff(
+    "counted-from-one",
+    "the 1 is subtracted one place too late: classes count from 0.",
+    "For k = 0, which slope must be negative?",
+)
+def _(p, k):
+    return [p[j] - (1 if j == k + 1 else 0) for j in range(len(p))]
+
+
+@softmax_ce_slope.chaff(
+    "counted-from-one",
+    "the 1 is subtracted one place too early: classes count from 0.",
+    "For k = 0, which slope must be negative?",
+)
+def _(p, k):
+    return [p[j] - (1 if j == (k - 1) % len(p) else 0) for j in range(len(p))]
+
+
+@softmax_ce_slope.chaff(
+    "averaged",
+    "the slopes were divided by the number of classes; the loss of one example is no mean.",
+    "Over what would the loss of *one* example average?",
+)
+def _(p, k):
+    return [slope / len(p) for slope in _slopes(p, k)]
+
+
+@softmax_ce_slope.chaff(
+    "loss-not-slope",
+    "these are the losses −log p_j themselves, not slopes.",
+    "Differentiate once. Which logarithm is left after that?",
+)
+def _(p, k):
+    import sympy
+
+    return [-sympy.log(p_j) for p_j in p]
+
+
+@softmax_ce_slope.chaff(
+    "ratio",
+    "this is p_j/p_k − 1, a formula that stands in some tutorials: the factor p_k of the softmax's slope is missing.",
+    "Write ∂p_k/∂z_j for j ≠ k, then divide by p_k. What cancels?",
+)
+def _(p, k):
+    return [p_j / p[k] - 1 for p_j in p]
+
+
+@softmax_ce_slope.chaff(
     "slope-in-p",
     "this is the slope in the *probability*, −1/p_k; it still has to go through the softmax to the logits.",
     "The chain: logits z, probabilities p, loss. Which derivative joins z to p?",
@@ -583,6 +1136,15 @@ def _(p, k):
 )
 def _(p, k):
     return [p[j] - 1 if j == k else 0 for j in range(len(p))]
+
+
+@softmax_ce_slope.chaff(
+    "only-the-right-class",
+    "only the slope at j = k is there, and its sign is the wrong way round.",
+    "Raise the logit of a wrong class. Does the loss change? And should it fall when z_k rises?",
+)
+def _(p, k):
+    return [1 - p[j] if j == k else 0 for j in range(len(p))]
 
 
 @softmax_ce_slope.chaff(
@@ -604,6 +1166,7 @@ cross_entropy_grad = Exercise(
     ("dZ",),
     reference=backprop.cross_entropy_grad,
     make_cases=_label_cases,
+    formula="(softmax(Z) - np.eye(C)[y]) / N",
 )
 
 
@@ -640,6 +1203,26 @@ def single_precision_result(Z, y):
     return backprop.cross_entropy_grad(Z, y).astype(np.float32)
 
 
+@cross_entropy_grad.wheat
+def precise_at_the_label(Z, y):
+    L, rows = backprop.log_softmax(Z), np.arange(len(y))
+    G = np.exp(L)
+    G[rows, y] = np.expm1(L[rows, y])
+    return G / len(y)
+
+
+@cross_entropy_grad.wheat
+def example_by_example(Z, y):
+    N, C = Z.shape
+    dZ = np.zeros((N, C))
+    for n in range(N):
+        e = np.exp(Z[n] - np.max(Z[n]))
+        for c in range(C):
+            dZ[n, c] += e[c] / np.sum(e)
+        dZ[n, y[n]] -= 1
+    return dZ / N
+
+
 @cross_entropy_grad.chaff(
     "sum-not-mean",
     "the division by N is missing: this is the gradient of the *sum* of the losses.",
@@ -674,6 +1257,27 @@ def _(Z, y):
 )
 def _(Z, y):
     return (softmax_without_shift(Z - Z.max()) - _onehot(y, Z.shape[1])) / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "shift-outside-exp",
+    "the maximum was subtracted from the exponentials, not from the logits: `np.exp(Z) - m` for `np.exp(Z - m)`.",
+    "Which number must be small so that `np.exp` does not overflow: what goes in, or what comes out?",
+)
+def _(Z, y):
+    with np.errstate(all="ignore"):
+        E = np.exp(Z) - Z.max(axis=1, keepdims=True)
+        return (E / E.sum(axis=1, keepdims=True) - _onehot(y, Z.shape[1])) / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "summed-over-everything",
+    "the softmax was taken over the whole array: all entries together sum to 1, not each row.",
+    "`np.sum` without an axis sums everything. Do your probabilities sum to 1 in each row?",
+)
+def _(Z, y):
+    E = np.exp(Z - Z.max())
+    return (E / E.sum() - _onehot(y, Z.shape[1])) / len(y)
 
 
 @cross_entropy_grad.chaff(
@@ -717,6 +1321,24 @@ def _(Z, y):
 
 
 @cross_entropy_grad.chaff(
+    "one-added-not-subtracted",
+    "1 was added at the right class; it is subtracted.",
+    "At the right class, should raising the logit raise or lower the loss?",
+)
+def _(Z, y):
+    return (backprop.softmax(Z) + _onehot(y, Z.shape[1])) / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "log-probabilities",
+    "the *logarithms* of the probabilities stand where the probabilities belong.",
+    "Do your entries sum to 0 in each row? Which of P and log P sums to 1?",
+)
+def _(Z, y):
+    return (backprop.log_softmax(Z) - _onehot(y, Z.shape[1])) / len(y)
+
+
+@cross_entropy_grad.chaff(
     "clipped",
     "the logits are cut off before the softmax: two large ones that differ come out equal.",
     "Softmax only cares for differences between logits. Which operation keeps all differences?",
@@ -753,6 +1375,33 @@ def _(Z, y):
 
 
 @cross_entropy_grad.chaff(
+    "softmax-missing",
+    "this is the gradient in the *log-probabilities*: −1 at the right class. It still has to go through the softmax.",
+    "Raise the logit of a wrong class. Does the loss change? Your gradient says no.",
+)
+def _(Z, y):
+    return -_onehot(y, Z.shape[1]) / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "labels-shifted",
+    "the label was decremented: labels count from 0 already.",
+    "Which column belongs to label 0?",
+)
+def _(Z, y):
+    return backprop.cross_entropy_grad(Z, (y - 1) % Z.shape[1])
+
+
+@cross_entropy_grad.chaff(
+    "labels-unused",
+    "1 was subtracted at the class that is most probable anyway, not at the label.",
+    "What should happen for a confident mistake? Where in your code does `y` decide something?",
+)
+def _(Z, y):
+    return backprop.cross_entropy_grad(Z, Z.argmax(axis=1))
+
+
+@cross_entropy_grad.chaff(
     "one-subtracted-in-whole-columns",
     "`P[:, y] -= 1` subtracts in every row at the columns of *all* labels. Rows and labels belong together in pairs.",
     "How many entries should change? Compare `P[:, y]` with `P[np.arange(N), y]`.",
@@ -775,12 +1424,75 @@ def _(Z, y):
 
 
 @cross_entropy_grad.chaff(
+    "one-subtracted-in-whole-columns",
+    "`P[:, y] -= 1` subtracts in every row at the columns of *all* labels; besides, the division by N is missing.",
+    "How many entries should change? Compare `P[:, y]` with `P[np.arange(N), y]`.",
+)
+def _(Z, y):
+    P = backprop.softmax(Z)
+    P[:, y] -= 1
+    return P
+
+
+@cross_entropy_grad.chaff(
+    "onehot-too-narrow",
+    "the one-hot rows are as wide as the largest label; a batch need not contain the last class.",
+    "Where does the number of classes stand: in the labels, or in the shape of Z?",
+)
+def _(Z, y):
+    return (backprop.softmax(Z) - np.eye(y.max() + 1)[y]) / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "divided-in-the-loop",
+    "the division stands inside the loop: the whole array is divided again for every example.",
+    "How often should each entry be divided by N?",
+)
+def _(Z, y):
+    G = backprop.softmax(Z)
+    for n, k in enumerate(y):
+        G[n, k] -= 1
+        G /= len(y)
+    return G
+
+
+@cross_entropy_grad.chaff(
     "labels-not-onehot",
     "the label itself, a number such as 3, was subtracted. What is subtracted is 1, at the right class only.",
     "How would class 7 differ from class 1? Only by the place of the 1.",
 )
 def _(Z, y):
     return (backprop.softmax(Z) - y[:, None]) / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "labels-not-onehot",
+    "`y` was subtracted from the array of probabilities as if it held one-hot rows; it holds one number a row.",
+    "What is the shape of `y`, and what would one-hot rows have?",
+)
+def _(Z, y):
+    return (backprop.softmax(Z) - y) / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "indices-swapped",
+    "the label stands in the place of the row, and the row in the place of the column.",
+    "What counts the rows of Z, and what counts its columns?",
+)
+def _(Z, y):
+    P = backprop.softmax(Z)
+    P[y, np.arange(len(y))] -= 1
+    return P / len(y)
+
+
+@cross_entropy_grad.chaff(
+    "keepdims-forgotten",
+    "the sum has shape `(N,)`: NumPy lines it up with the *columns*, which fits only a square batch.",
+    "What is the shape of your sum, and what must it be so that each row gets its own?",
+)
+def _(Z, y):
+    E = np.exp(Z - Z.max(axis=1, keepdims=True))
+    return (E / E.sum(axis=1) - _onehot(y, Z.shape[1])) / len(y)
 
 
 @cross_entropy_grad.chaff(
@@ -845,6 +1557,25 @@ def _(Z, y):
     return backprop.cross_entropy_grad(backprop.softmax(Z), y)
 
 
+@cross_entropy_grad.chaff(
+    "averaged-over-the-batch",
+    "the gradient was averaged over the examples, which leaves one row. Each example has logits of its own.",
+    "The result should have the shape of `Z`. Which line makes one row of many?",
+)
+def _(Z, y):
+    return np.mean(backprop.softmax(Z) - _onehot(y, Z.shape[1]), axis=0)
+
+
+@cross_entropy_grad.chaff(
+    "argument-changed",
+    "`Z -= …` subtracts the maximum in the caller's array.",
+    "After your function, what does the caller find in `Z`?",
+)
+def _(Z, y):
+    Z -= Z.max(axis=1, keepdims=True)
+    return backprop.cross_entropy_grad(Z, y)
+
+
 # soft_cross_entropy_grad
 
 
@@ -876,6 +1607,7 @@ soft_cross_entropy_grad = Exercise(
     ("dZ",),
     reference=backprop.soft_cross_entropy_grad,
     make_cases=_soft_cases,
+    formula="(softmax(Z) - T) / len(Z)",
 )
 
 
@@ -902,6 +1634,18 @@ def by_jacobians(Z, T):
         for c in range(Z.shape[1]):
             G[n] -= T[n, c] * ((np.arange(Z.shape[1]) == c) - P[n]) / len(Z)
     return G
+
+
+@soft_cross_entropy_grad.wheat
+def mixture_of_hard_labels(Z, T):
+    N, C = Z.shape
+    return sum(T[:, [k]] * backprop.cross_entropy_grad(Z, np.full(N, k)) for k in range(C))
+
+
+@soft_cross_entropy_grad.wheat
+def transposed_inside(Z, T):
+    E = np.exp(Z.T - Z.max(axis=1))
+    return np.subtract(E / E.sum(axis=0), T.T).T / len(Z)
 
 
 @soft_cross_entropy_grad.chaff(
@@ -933,6 +1677,71 @@ def _(Z, T):
 
 
 @soft_cross_entropy_grad.chaff(
+    "global-shift",
+    "one maximum was taken for the whole batch: a row far below it becomes 0/0.",
+    "How many maxima does a batch of N rows need?",
+)
+def _(Z, T):
+    return (softmax_without_shift(Z - Z.max()) - T) / len(Z)
+
+
+@soft_cross_entropy_grad.chaff(
+    "part-not-averaged",
+    "only the targets are divided by N; the mean applies to both parts.",
+    "Where are the parentheses?",
+)
+def _(Z, T):
+    return backprop.softmax(Z) - T / len(Z)
+
+
+@soft_cross_entropy_grad.chaff(
+    "part-not-averaged",
+    "only the probabilities are divided by N; the mean applies to both parts.",
+    "Where are the parentheses?",
+)
+def _(Z, T):
+    return backprop.softmax(Z) / len(Z) - T
+
+
+@soft_cross_entropy_grad.chaff(
+    "keepdims-forgotten",
+    "the sum has shape `(N,)`: NumPy lines it up with the *columns*, which fits only a square batch.",
+    "What is the shape of your sum, and what must it be so that each row gets its own?",
+)
+def _(Z, T):
+    E = np.exp(Z - Z.max(axis=1, keepdims=True))
+    return (E / E.sum(axis=1) - T) / len(Z)
+
+
+@soft_cross_entropy_grad.chaff(
+    "sigmoid-not-softmax",
+    "each logit went through a sigmoid of its own; a softmax makes them share.",
+    "Do your probabilities sum to 1 in each row?",
+)
+def _(Z, T):
+    return (backprop.sigmoid(Z) - T) / len(Z)
+
+
+@soft_cross_entropy_grad.chaff(
+    "logits-not-probabilities",
+    "the targets were subtracted from the logits; the softmax is missing.",
+    "Which of Z and P sums to 1 in each row?",
+)
+def _(Z, T):
+    return (Z - T) / len(Z)
+
+
+@soft_cross_entropy_grad.chaff(
+    "softmax-slope-again",
+    "P(1 − P) is there as a factor. With cross-entropy it has cancelled already.",
+    "Write both factors of the chain and cancel before you compute.",
+)
+def _(Z, T):
+    P = backprop.softmax(Z)
+    return (P - T) * P * (1 - P) / len(Z)
+
+
+@soft_cross_entropy_grad.chaff(
     "mean-over-all-elements", "it was divided by N·C; the mean is over the N examples.", "How many terms are averaged?"
 )
 def _(Z, T):
@@ -946,6 +1755,33 @@ def _(Z, T):
 )
 def _(Z, T):
     return T * (backprop.softmax(Z) - 1) / len(Z)
+
+
+@soft_cross_entropy_grad.chaff(
+    "one-everywhere",
+    "1 was subtracted for every class, where the target's probability belongs.",
+    "What should the slopes of one example sum to?",
+)
+def _(Z, T):
+    return (backprop.softmax(Z) - 1) / len(Z)
+
+
+@soft_cross_entropy_grad.chaff(
+    "targets-through-softmax",
+    "the targets were put through a softmax; they are probabilities already.",
+    "Which of your two arrays holds logits?",
+)
+def _(Z, T):
+    return (backprop.softmax(Z) - backprop.softmax(T)) / len(Z)
+
+
+@soft_cross_entropy_grad.chaff(
+    "slope-in-targets",
+    "this is the gradient in the *targets*, −log P: they are given, the logits are what can be changed.",
+    "With respect to which argument is the slope asked for?",
+)
+def _(Z, T):
+    return -backprop.log_softmax(Z) / len(Z)
 
 
 @soft_cross_entropy_grad.chaff(
@@ -976,12 +1812,17 @@ def _binary_cases(rng: np.random.Generator) -> list[Case]:
     return [
         case("7 examples", 7),
         case("13 examples", 13),
+        case("soft targets", 11, t=rng.uniform(0.1, 0.9, 11)),
         case("N = 1", 1, z=np.array([-1.3])),
         case("N = 1, positive logit", 1, z=np.array([0.7])),
-        case("soft targets", 11, t=rng.uniform(0.1, 0.9, 11)),
         case("all targets 1", 5, t=np.ones(5)),
         case("all targets 0", 5, t=np.zeros(5)),
-        case("logits from 8 to 40", 6, z=np.array([9.0, -9.0, 17.0, -17.0, 40.0, -40.0]) + rng.uniform(-1, 0, 6)),
+        case(
+            "logits from 8 to 40",
+            6,
+            z=rng.uniform([8, -9, 16, -17, 39, -40], [9, -8, 17, -16, 40, -39]),
+            group="stability",
+        ),
         case(LARGE, 7, z=large, t=np.array([1.0, 0, 1, 0, 1, 0, 1]), group="stability"),
         case(
             "large logits, all wrong",
@@ -1006,6 +1847,7 @@ bce_with_logits = Exercise(
     ("loss",),
     reference=backprop.bce_with_logits,
     make_cases=_binary_cases,
+    formula="np.mean(np.logaddexp(0, z) - t * z)",
 )
 
 
@@ -1032,6 +1874,26 @@ def by_branches(z, t):
 @bce_with_logits.wheat
 def two_logaddexps(z, t):
     return float(np.mean(t * np.logaddexp(0, -z) + (1 - t) * np.logaddexp(0, z)))
+
+
+@bce_with_logits.wheat
+def straight_far_out(z, t):
+    def softplus(x):
+        return x if x > 100 else math.log1p(math.exp(x))
+
+    return sum(b * softplus(-a) + (1 - b) * softplus(a) for a, b in zip(z, t, strict=True)) / len(z)
+
+
+@bce_with_logits.wheat
+def as_a_log_sum_exp(z, t):
+    m = np.clip(-z, 0, None)
+    return ((1 - t) * z + m + np.log(np.exp(-m) + np.exp(-z - m))).mean()
+
+
+@bce_with_logits.wheat
+def single_precision_inside(z, t):
+    z, t = z.astype(np.float32), t.astype(np.float32)
+    return np.mean(np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z))))
 
 
 @bce_with_logits.chaff(
@@ -1085,12 +1947,112 @@ def _(z, t):
 
 
 @bce_with_logits.chaff(
+    "linear-term-missing",
+    "the targets are not used: the term with t·z is missing.",
+    "For t = 1, a larger logit should cost less. Where does `t` come in?",
+)
+def _(z, t):
+    return np.mean(np.logaddexp(0, z))
+
+
+@bce_with_logits.chaff(
+    "sign-of-second-term",
+    "the term with 1 − t has the wrong sign: the minus applies to both.",
+    "Where are the parentheses? An example of class 0 should never have a negative loss.",
+)
+def _(z, t):
+    return np.mean(t * np.logaddexp(0, -z) - (1 - t) * np.logaddexp(0, z))
+
+
+@bce_with_logits.chaff(
     "max-missing",
     "log(1 + exp(−|z|)) is only part of the softplus: for positive z the shift has to be added back.",
     "Write log(1 + exp(z)) for z > 0 as z + something. Which term did you leave out?",
 )
 def _(z, t):
     return np.mean(np.log1p(np.exp(-np.abs(z))) - t * z)
+
+
+@bce_with_logits.chaff(
+    "min-not-max",
+    "the smaller of 0 and z was taken; the shift is the larger one.",
+    "Which of exp(0) and exp(z) is the larger one? After the shift it should be 1.",
+)
+def _(z, t):
+    return np.mean(np.minimum(z, 0) - t * z + np.log1p(np.exp(-np.abs(z))))
+
+
+@bce_with_logits.chaff(
+    "abs-missing",
+    "`exp(-z)` stands where `exp(-|z|)` belongs: for negative z the larger exponential was kept.",
+    "Put in z = −3 by hand: is your softplus near 0.05?",
+)
+def _(z, t):
+    with np.errstate(all="ignore"):
+        return np.mean(np.maximum(z, 0) - t * z + np.log1p(np.exp(-z)))
+
+
+@bce_with_logits.chaff(
+    "minus-missing-in-exp",
+    "`exp(|z|)` stands where `exp(-|z|)` belongs.",
+    "Which of the two is never larger than 1?",
+)
+def _(z, t):
+    with np.errstate(all="ignore"):
+        return np.mean(np.maximum(z, 0) - t * z + np.log1p(np.exp(np.abs(z))))
+
+
+@bce_with_logits.chaff(
+    "targets-plus-minus-one",
+    "log(1 + exp(−t·z)) is the loss for targets −1 and +1; here they are between 0 and 1.",
+    "What does your loss say of t = 0? Does it depend on z?",
+)
+def _(z, t):
+    return np.mean(np.logaddexp(0, -t * z))
+
+
+@bce_with_logits.chaff("log-base-2", "a logarithm to base 2 was taken: bits, not nats.", "Use `np.log`.")
+def _(z, t):
+    return backprop.bce_with_logits(z, t) / np.log(2)
+
+
+@bce_with_logits.chaff(
+    "squared-error",
+    "this is the squared error between σ(z) and the targets.",
+    "Where is the logarithm?",
+)
+def _(z, t):
+    return np.mean((backprop.sigmoid(z) - t) ** 2)
+
+
+@bce_with_logits.chaff(
+    "parenthesis-missing",
+    "in `1 - t * log(…)` only t is multiplied; the factor is (1 − t).",
+    "Where are the parentheses? What does your loss say for t = 0 and a very negative z?",
+)
+def _(z, t):
+    return -np.mean(-t * np.logaddexp(0, -z) + 1 + t * np.logaddexp(0, z))
+
+
+@bce_with_logits.chaff(
+    "roles-exchanged",
+    "the logarithm was taken of the *targets*, weighted with the forecast; it is the other way round.",
+    "Whose logarithm is it: the truth's or the forecast's? What is log(0)?",
+)
+def _(z, t):
+    p = backprop.sigmoid(z)
+    with np.errstate(all="ignore"):
+        return -np.mean(p * np.log(t) + (1 - p) * np.log(1 - t))
+
+
+@bce_with_logits.chaff(
+    "logit-as-probability",
+    "the logarithm was taken of z itself, as if it were a probability; the sigmoid is missing.",
+    "Which of z and σ(z) lies between 0 and 1?",
+)
+def _(z, t):
+    with np.errstate(all="ignore"):
+        return -np.mean(t * np.log(z) + (1 - t) * np.log(1 - z))
 
 
 @bce_with_logits.chaff(
@@ -1142,6 +2104,7 @@ bce_with_logits_grad = Exercise(
     ("dz",),
     reference=backprop.bce_with_logits_grad,
     make_cases=_binary_cases,
+    formula="(sigmoid(z) - t) / len(z)",
 )
 
 
@@ -1171,6 +2134,29 @@ def by_softmax(z, t):
     return (backprop.softmax(np.stack([z, np.zeros_like(z)], axis=-1))[..., 0] - t) / z.shape[0]
 
 
+@bce_with_logits_grad.wheat
+def clipped_where_it_does_not_matter(z, t):
+    return (1 / (1 + np.exp(-np.clip(z, -500, 500))) - t) / len(z)
+
+
+@bce_with_logits_grad.wheat
+def term_by_term(z, t):
+    up, down = np.exp(-np.logaddexp(0, -z)), np.exp(-np.logaddexp(0, z))
+    return ((1 - t) * up - t * down) / len(z)
+
+
+@bce_with_logits_grad.wheat
+def one_at_a_time(z, t):
+    slopes = []
+    for a, b in zip(z, t, strict=True):
+        try:
+            p = 1 / (1 + math.exp(-a))
+        except OverflowError:
+            p = 0.0
+        slopes.append((p - b) / len(z))
+    return slopes
+
+
 @bce_with_logits_grad.chaff(
     "sum-not-mean", "the division by N is missing.", "Repeat the batch twice: what must happen to each entry?"
 )
@@ -1183,6 +2169,33 @@ def _(z, t):
 )
 def _(z, t):
     return (t - backprop.sigmoid(z)) / len(z)
+
+
+@bce_with_logits_grad.chaff(
+    "part-not-averaged",
+    "only the targets are divided by N; the mean applies to both parts.",
+    "Where are the parentheses?",
+)
+def _(z, t):
+    return backprop.sigmoid(z) - t / len(z)
+
+
+@bce_with_logits_grad.chaff(
+    "part-not-averaged",
+    "only σ(z) is divided by N; the mean applies to both parts.",
+    "Where are the parentheses?",
+)
+def _(z, t):
+    return backprop.sigmoid(z) / len(z) - t
+
+
+@bce_with_logits_grad.chaff(
+    "targets-swapped",
+    "t and 1 − t have changed places.",
+    "For t = 1, should raising the logit raise the loss?",
+)
+def _(z, t):
+    return (backprop.sigmoid(z) - (1 - t)) / len(z)
 
 
 @bce_with_logits_grad.chaff(
@@ -1207,6 +2220,65 @@ def _(z, t):
 
 
 @bce_with_logits_grad.chaff(
+    "slope-in-p",
+    "this is the gradient in the probability, not in the logit; the probability was clipped, so that it stays finite.",
+    "One more factor of the chain: the slope of the sigmoid. Then cancel.",
+)
+def _(z, t):
+    p = np.clip(_sigmoid_slow(z), 1e-12, 1 - 1e-12)
+    return (p - t) / (p * (1 - p)) / len(z)
+
+
+@bce_with_logits_grad.chaff(
+    "slope-in-p",
+    "this is the gradient in the probability, not in the logit; besides, the division by N is missing.",
+    "One more factor of the chain: the slope of the sigmoid. Then cancel. And where is the mean?",
+)
+def _(z, t):
+    with np.errstate(all="ignore"):
+        p = _sigmoid_slow(z)
+        return -t / p + (1 - t) / (1 - p)
+
+
+@bce_with_logits_grad.chaff(
+    "squared-error",
+    "this is the gradient of the squared error (σ(z) − t)².",
+    "What is the derivative of −log p?",
+)
+def _(z, t):
+    p = backprop.sigmoid(z)
+    return 2 * (p - t) * p * (1 - p) / len(z)
+
+
+@bce_with_logits_grad.chaff(
+    "hard-prediction",
+    "the predicted *class*, 0 or 1, stands where the probability belongs.",
+    "Does your gradient change when a logit changes by a little?",
+)
+def _(z, t):
+    return ((z > 0) - t) / len(z)
+
+
+@bce_with_logits_grad.chaff(
+    "softmax-not-sigmoid",
+    "a softmax over the batch was taken: it makes the examples share one probability.",
+    "Do the probabilities of different examples have anything to do with each other?",
+)
+def _(z, t):
+    e = np.exp(z - z.max())
+    return (e / e.sum() - t) / len(z)
+
+
+@bce_with_logits_grad.chaff(
+    "tanh-not-sigmoid",
+    "`tanh` stands where the sigmoid belongs: it reaches from −1 to 1.",
+    "Which values can a probability have?",
+)
+def _(z, t):
+    return (np.tanh(z) - t) / len(z)
+
+
+@bce_with_logits_grad.chaff(
     "overflow",
     "`exp(z)/(1 + exp(z))` is inf/inf at large logits.",
     "Which of exp(z) and exp(−z) is small for positive z?",
@@ -1224,6 +2296,25 @@ def _(z, t):
 @bce_with_logits_grad.chaff("reduced", "the entries were averaged into one number.", "Each logit has its own slope.")
 def _(z, t):
     return np.mean(backprop.sigmoid(z) - t)
+
+
+@bce_with_logits_grad.chaff(
+    "times-input",
+    "a factor z is one too many: that factor x belongs into the gradient of a *weight*.",
+    "With respect to what is the slope asked for: to z, or to the weight that made it?",
+)
+def _(z, t):
+    return (backprop.sigmoid(z) - t) * z / len(z)
+
+
+@bce_with_logits_grad.chaff(
+    "sign-in-sigmoid",
+    "1 − exp(−z) stands where 1 + exp(−z) belongs.",
+    "What is your sigmoid at z = 0?",
+)
+def _(z, t):
+    with np.errstate(all="ignore"):
+        return (1 / (1 - np.exp(-z)) - t) / len(z)
 
 
 @bce_with_logits_grad.chaff(

@@ -1,11 +1,18 @@
 """Chapter 1: the mean squared error, its gradient, and walking downhill."""
 
+import itertools
+import math
+from collections.abc import Callable
+
 import numpy as np
 
 import backprop
+from autograder.checking import walk
+from autograder.checking.call import call
 from autograder.checking.derivation import Derivation
 from autograder.checking.draw import normal
 from autograder.checking.exercise import Case, Exercise
+from autograder.checking.score import Finding
 
 CHAPTER = "01-descent"
 
@@ -35,8 +42,18 @@ def _mse_slope_cases():
     return [("", tuple(sympy.symbols("y_hat y")))]
 
 
+def _slope_of_the_square(y_hat, y):
+    return 2 * (y_hat - y)
+
+
 mse_slope = Derivation(
-    "mse_slope", CHAPTER, 2, "mse_slope(y_hat, y)", _mse_slope_cases, expected=lambda y_hat, y: 2 * (y_hat - y)
+    "mse_slope",
+    CHAPTER,
+    2,
+    "mse_slope(y_hat, y)",
+    _mse_slope_cases,
+    expected=_slope_of_the_square,
+    formula="2 * (y_hat - y)",
 )
 
 
@@ -55,6 +72,39 @@ def the_other_way_round(y_hat, y):
     return -2 * (y - y_hat)
 
 
+@mse_slope.wheat
+def by_the_product_rule(y_hat, y):
+    return 1 * (y_hat - y) + (y_hat - y) * 1
+
+
+@mse_slope.wheat
+def limit_of_the_quotient(y_hat, y):
+    import sympy
+
+    h = sympy.Symbol("h")
+    return sympy.limit(((y_hat + h - y) ** 2 - (y_hat - y) ** 2) / h, h, 0)
+
+
+@mse_slope.wheat
+def chain_rule_with_a_name_for_the_inside(y_hat, y):
+    import sympy
+
+    u = sympy.Symbol("u")
+    return (u**2).diff(u).subs(u, y_hat - y) * (y_hat - y).diff(y_hat)
+
+
+@mse_slope.wheat
+def not_evaluated(y_hat, y):
+    import sympy
+
+    return sympy.Derivative((y - y_hat) ** 2, y_hat)
+
+
+@mse_slope.wheat
+def with_floats(y_hat, y):
+    return y_hat * 2.0 + y * -2.0
+
+
 @mse_slope.chaff(
     "sign-flipped",
     "the inner derivative has the wrong sign: this is the slope in the target y, or of y − ŷ without its −1.",
@@ -71,6 +121,80 @@ def _(y_hat, y):
 )
 def _(y_hat, y):
     return y_hat - y
+
+
+@mse_slope.chaff(
+    "error-not-slope",
+    "this is the error y − ŷ alone: the 2 of the square is missing, and it points downhill.",
+    "What is the derivative of u² in u? And of y − ŷ in ŷ?",
+)
+def _(y_hat, y):
+    return y - y_hat
+
+
+@mse_slope.chaff(
+    "parenthesis-missing",
+    "only ŷ was doubled; the 2 stands before the whole difference.",
+    "What is your slope at ŷ = y, where the error is smallest? What should it be?",
+)
+def _(y_hat, y):
+    return 2 * y_hat - y
+
+
+@mse_slope.chaff(
+    "plus-not-minus",
+    "the difference inside has become a sum.",
+    "At ŷ = y the loss has its minimum. What is your slope there?",
+)
+def _(y_hat, y):
+    return 2 * (y_hat + y)
+
+
+@mse_slope.chaff(
+    "differentiated-twice",
+    "this is the second derivative: how fast the slope changes, not the slope.",
+    "Is the loss equally steep for a small and for a large error?",
+)
+def _(y_hat, y):
+    return 2 + 0 * y_hat
+
+
+@mse_slope.chaff(
+    "inner-factor-too-many",
+    "the inner function was multiplied in; the chain rule asks for its *derivative*.",
+    "How fast does ŷ − y grow when ŷ grows by 1?",
+)
+def _(y_hat, y):
+    return 2 * (y_hat - y) * y_hat
+
+
+@mse_slope.chaff(
+    "integrated",
+    "this is an integral of the squared error, not its derivative: the power went up instead of down.",
+    "Which power has the derivative of u²?",
+)
+def _(y_hat, y):
+    return (y_hat - y) ** 3 / 3
+
+
+@mse_slope.chaff(
+    "integrated",
+    "this is an integral of the squared error, not its derivative: the powers went up instead of down.",
+    "Which power has the derivative of u²?",
+)
+def _(y_hat, y):
+    return y_hat**3 / 3 - y * y_hat**2 + y**2 * y_hat
+
+
+@mse_slope.chaff(
+    "slope-of-the-absolute-error",
+    "this is the slope of |ŷ − y|: only the sign of the error is left.",
+    "Is a parabola equally steep far from its bottom and near to it?",
+)
+def _(y_hat, y):
+    import sympy
+
+    return sympy.sign(y_hat - y)
 
 
 @mse_slope.chaff(
@@ -100,7 +224,16 @@ def _(y_hat, y):
 
 # mse
 
-mse = Exercise("mse", CHAPTER, 2, "mse(Y_hat, Y)", ("loss",), reference=backprop.mse, make_cases=_mse_cases)
+mse = Exercise(
+    "mse",
+    CHAPTER,
+    2,
+    "mse(Y_hat, Y)",
+    ("loss",),
+    reference=backprop.mse,
+    make_cases=_mse_cases,
+    formula="np.mean((Y_hat - Y) ** 2)",
+)
 
 
 @mse.wheat
@@ -127,6 +260,30 @@ def in_single_precision(Y_hat, Y):
     return np.mean((Y_hat.astype(np.float32) - Y.astype(np.float32)) ** 2)
 
 
+@mse.wheat
+def variance_and_bias(Y_hat, Y):
+    E = np.subtract(Y, Y_hat)
+    return E.var() + E.mean() ** 2
+
+
+@mse.wheat
+def multiplied_out(Y_hat, Y):
+    return np.average(Y_hat * Y_hat - 2 * Y_hat * Y + Y * Y)
+
+
+@mse.wheat
+def by_exact_sum(Y_hat, Y):
+    return math.fsum((float(a) - float(b)) ** 2 for a, b in zip(Y_hat.flat, Y.flat, strict=True)) / Y.size
+
+
+@mse.wheat
+def mean_of_means(Y_hat, Y):
+    squares = np.square(Y_hat - Y)
+    while np.ndim(squares):
+        squares = np.mean(squares, axis=-1)
+    return squares
+
+
 @mse.chaff(
     "half",
     "a factor ½ is in the loss. Some books put it there to cancel the 2; this book, PyTorch and Keras don't.",
@@ -134,6 +291,25 @@ def in_single_precision(Y_hat, Y):
 )
 def _(Y_hat, Y):
     return 0.5 * np.mean((Y_hat - Y) ** 2)
+
+
+@mse.chaff(
+    "half-mean-over-examples",
+    "the sum was divided by 2N, twice the number of rows. That is another course's loss: this one has no ½, and "
+    "averages over all elements.",
+    "How many squares has a batch of N rows with M outputs each? By what should their sum be divided?",
+)
+def _(Y_hat, Y):
+    return np.sum((Y_hat - Y) ** 2) / (2 * len(Y))
+
+
+@mse.chaff(
+    "half-sum",
+    "this is half the *sum* of the squares: there is a ½, and no mean.",
+    "What does the M in MSE stand for? Does the definition in the chapter have a ½?",
+)
+def _(Y_hat, Y):
+    return 0.5 * np.sum((Y_hat - Y) ** 2)
 
 
 @mse.chaff("sum-not-mean", "the squares are summed, not averaged.", "What does the M in MSE stand for?")
@@ -148,6 +324,66 @@ def _(Y_hat, Y):
 )
 def _(Y_hat, Y):
     return np.sum((Y_hat - Y) ** 2) / len(Y)
+
+
+@mse.chaff(
+    "mean-over-outputs-only",
+    "the sum was divided by the number of columns alone; the mean is over all elements.",
+    "How many numbers has a batch of N rows with M outputs each?",
+)
+def _(Y_hat, Y):
+    return np.sum((Y_hat - Y) ** 2) / Y.shape[-1]
+
+
+@mse.chaff(
+    "divided-in-the-loop",
+    "the division stands inside the loop: the running sum is divided again in every round.",
+    "Print the running sum in each round. When should it be divided, and how often?",
+)
+def _(Y_hat, Y):
+    total = 0.0
+    for a, b in zip(Y_hat.ravel(), Y.ravel(), strict=True):
+        total += (a - b) ** 2
+        total /= Y.size
+    return total
+
+
+@mse.chaff(
+    "divided-in-the-loop",
+    "the division stands inside the loop over the rows: the running sum is divided again in every round.",
+    "Print the running sum in each round. When should it be divided, and how often?",
+)
+def _(Y_hat, Y):
+    total = 0.0
+    for a, b in zip(Y_hat, Y, strict=True):
+        total += np.sum((a - b) ** 2)
+        total /= Y.size
+    return total
+
+
+@mse.chaff(
+    "returns-in-the-first-round",
+    "the `return` stands inside the loop: it ends after the first round.",
+    "How often does your loop run? Look at the indentation of `return`.",
+)
+def _(Y_hat, Y):
+    return (Y_hat.flat[0] - Y.flat[0]) ** 2 / Y.size
+
+
+@mse.chaff(
+    "sum-overwritten",
+    "the sum is overwritten in each round (`=` for `+=`): only the last square is left.",
+    "Print the sum in each round: does it grow?",
+)
+def _(Y_hat, Y):
+    return (Y_hat.flat[-1] - Y.flat[-1]) ** 2 / Y.size
+
+
+@mse.chaff(
+    "plus-not-minus", "predictions and targets were added.", "What does your loss say when all predictions are right?"
+)
+def _(Y_hat, Y):
+    return np.mean((Y_hat + Y) ** 2)
 
 
 @mse.chaff(
@@ -194,6 +430,48 @@ def _(Y_hat, Y):
 
 
 @mse.chaff(
+    "root",
+    "the root was taken, which makes it an RMSE; besides, the sum was divided by the number of rows alone.",
+    "MSE has the unit of y squared; has yours? And how many squares are there?",
+)
+def _(Y_hat, Y):
+    return np.sqrt(np.sum((Y_hat - Y) ** 2) / len(Y))
+
+
+@mse.chaff(
+    "norm-not-squared",
+    "the norm of the differences was divided by their number; the norm has a root, which its square undoes.",
+    "MSE has the unit of y squared; has yours?",
+)
+def _(Y_hat, Y):
+    return np.linalg.norm(Y_hat - Y) / Y.size
+
+
+@mse.chaff(
+    "square-of-the-target-alone",
+    "only the target is squared: `**` binds more tightly than `-`.",
+    "Where are the parentheses? For ŷ = y = 3 your loss should be 0.",
+)
+def _(Y_hat, Y):
+    return np.mean(Y_hat - Y**2)
+
+
+@mse.chaff(
+    "relative-error",
+    "each error was divided by its target first: that is a relative error.",
+    "What does your loss say of a target that is nearly 0?",
+)
+def _(Y_hat, Y):
+    with np.errstate(all="ignore"):
+        return np.mean(((Y_hat - Y) / Y) ** 2)
+
+
+@mse.chaff("median", "the median of the squares was taken, not their mean.", "What does the M in MSE stand for?")
+def _(Y_hat, Y):
+    return np.median((Y_hat - Y) ** 2)
+
+
+@mse.chaff(
     "not-squared",
     "the differences were averaged without a square, so that positive and negative ones cancel.",
     "Can your loss be negative? Should it?",
@@ -230,7 +508,14 @@ def _(Y_hat, Y):
 # mse_grad
 
 mse_grad = Exercise(
-    "mse_grad", CHAPTER, 4, "mse_grad(Y_hat, Y)", ("dY_hat",), reference=backprop.mse_grad, make_cases=_mse_cases
+    "mse_grad",
+    CHAPTER,
+    4,
+    "mse_grad(Y_hat, Y)",
+    ("dY_hat",),
+    reference=backprop.mse_grad,
+    make_cases=_mse_cases,
+    formula="2 * (Y_hat - Y) / Y_hat.size",
 )
 
 
@@ -270,6 +555,22 @@ def single_precision(Y_hat, Y):
     return (2 * (Y_hat - Y) / Y.size).astype(np.float32)
 
 
+@mse_grad.wheat
+def by_complex_step(Y_hat, Y):
+    G = np.zeros(Y_hat.shape)
+    for index in np.ndindex(Y_hat.shape):
+        nudged = Y_hat.astype(complex)
+        nudged[index] += 1e-30j
+        G[index] = np.mean((nudged - Y) ** 2).imag / 1e-30
+    return G
+
+
+@mse_grad.wheat
+def by_a_map_over_the_flat_arrays(Y_hat, Y):
+    n = math.prod(Y.shape)
+    return np.array([2 * (a - b) / n for a, b in zip(Y_hat.ravel(), Y.ravel(), strict=True)]).reshape(Y.shape)
+
+
 @mse_grad.chaff(
     "sign-flipped",
     "the difference was taken as `Y - Y_hat`: the gradient points downhill instead of uphill.",
@@ -298,6 +599,35 @@ def _(Y_hat, Y):
 
 
 @mse_grad.chaff(
+    "half-loss-over-examples",
+    "the errors were divided by the number of rows, without a 2. That is the gradient of another course's loss, with "
+    "1/(2N); this one has no ½, and averages over all elements.",
+    "Write the loss of the chapter for a batch of N rows with M outputs. Which constant stands before the sum?",
+)
+def _(Y_hat, Y):
+    return (Y_hat - Y) / len(Y)
+
+
+@mse_grad.chaff(
+    "error-not-slope",
+    "the error ŷ − y alone was returned: the 2 of the square and the division by the number of elements are missing.",
+    "Which two steps lead from an error to the loss? Each has a derivative.",
+)
+def _(Y_hat, Y):
+    return Y_hat - Y
+
+
+@mse_grad.chaff(
+    "error-not-slope",
+    "the error y − ŷ alone was returned: it points downhill, and the 2 of the square and the division by the number of "
+    "elements are missing.",
+    "For one example, nudge ŷ up by 0.01 above its target. Does the loss rise or fall? And by how much?",
+)
+def _(Y_hat, Y):
+    return Y - Y_hat
+
+
+@mse_grad.chaff(
     "mean-over-examples-only",
     "it was divided by the number of rows; the mean is over all N·M elements.",
     "How many squares are averaged in a batch of N rows with M outputs each?",
@@ -313,6 +643,15 @@ def _(Y_hat, Y):
 )
 def _(Y_hat, Y):
     return 2 * (Y_hat - Y) / Y.shape[-1]
+
+
+@mse_grad.chaff(
+    "reduced-over-examples",
+    "the slopes were added up over the batch, which leaves one row. Each prediction has a slope of its own.",
+    "The result should have the shape of `Y_hat`. Which line makes one row of many?",
+)
+def _(Y_hat, Y):
+    return 2 * np.sum(Y_hat - Y, axis=0, keepdims=True) / len(Y)
 
 
 @mse_grad.chaff(
@@ -340,6 +679,73 @@ def _(Y_hat, Y):
 )
 def _(Y_hat, Y):
     return 2 * (Y_hat - Y) ** 2 / Y.size
+
+
+@mse_grad.chaff(
+    "parenthesis-missing",
+    "only `Y_hat` was doubled; the 2 stands before the whole difference.",
+    "What is your gradient where every prediction is right? What should it be?",
+)
+def _(Y_hat, Y):
+    return (2 * Y_hat - Y) / Y.size
+
+
+@mse_grad.chaff(
+    "parenthesis-missing",
+    "only `Y` was divided by the number of elements: `/` binds more tightly than `-`.",
+    "What is your gradient where every prediction is right? What should it be?",
+)
+def _(Y_hat, Y):
+    return 2 * (Y_hat - Y / Y.size)
+
+
+@mse_grad.chaff(
+    "sign-lost",
+    "the error's absolute value was taken: all slopes are positive.",
+    "Below its target, should raising a prediction raise the loss?",
+)
+def _(Y_hat, Y):
+    return 2 * np.abs(Y_hat - Y) / Y.size
+
+
+@mse_grad.chaff(
+    "slope-of-the-root",
+    "this is the gradient of the *root* of the loss, of the RMSE.",
+    "Does the definition of the loss have a root? Which derivative divides by the loss?",
+)
+def _(Y_hat, Y):
+    return (Y_hat - Y) / Y.size / np.sqrt(np.mean((Y_hat - Y) ** 2))
+
+
+@mse_grad.chaff(
+    "flattened",
+    "the slopes are right, in one long row: the result should have the shape of `Y_hat`.",
+    "Which line flattens the arrays? What undoes it?",
+)
+def _(Y_hat, Y):
+    return (2 * (Y_hat - Y) / Y.size).ravel()
+
+
+@mse_grad.chaff(
+    "integer-array",
+    "the result was stored into an array made like `Y`; where the targets are whole numbers, its entries are too.",
+    "What is `np.zeros_like(np.array([1, 2])).dtype`? What becomes of 0.7 that is stored there?",
+)
+def _(Y_hat, Y):
+    G = np.zeros_like(Y)
+    G[...] = 2 * (Y_hat - Y) / Y.size
+    return G
+
+
+@mse_grad.chaff(
+    "argument-changed",
+    "the gradient was written over `Y_hat` (`Y_hat -= …`): the caller's predictions are gone.",
+    "After your function, what does the caller find in `Y_hat`?",
+)
+def _(Y_hat, Y):
+    Y_hat -= Y
+    Y_hat *= 2 / Y.size
+    return Y_hat
 
 
 @mse_grad.chaff("loss-returned", "this is the loss, not its gradient.", "Differentiate once.")
@@ -380,6 +786,7 @@ linear_mse_grads = Exercise(
     ("dw", "db"),
     reference=backprop.linear_mse_grads,
     make_cases=_linear_cases,
+    formula="d = 2 * (X @ w + b - y) / len(y); dw, db = X.T @ d, d.sum()",
 )
 
 
@@ -412,6 +819,40 @@ def by_einsum(X, y, w, b):
     return np.einsum("nd,n->d", X, d), np.array(d.sum())
 
 
+@linear_mse_grads.wheat
+def entry_by_entry(X, y, w, b):
+    N, D = X.shape
+    dw, db = [0.0] * D, 0.0
+    for n in range(N):
+        error = b - y[n]
+        for d in range(D):
+            error += X[n, d] * w[d]
+        for d in range(D):
+            dw[d] += 2 * error * X[n, d]
+        db += 2 * error
+    return [g / N for g in dw], db / N
+
+
+@linear_mse_grads.wheat
+def from_moments_of_the_data(X, y, w, b):
+    N = len(X)
+    dw = 2 * (X.T @ X @ w + b * X.sum(axis=0) - X.T @ y) / N
+    return dw, 2 * (X.mean(axis=0) @ w + b - y.mean())
+
+
+@linear_mse_grads.wheat
+def minus_residuals(X, y, w, b):
+    residuals = y - (X.dot(w) + b)
+    return (-2 * residuals[:, np.newaxis] * X).mean(axis=0), -2 * residuals.mean()
+
+
+@linear_mse_grads.wheat
+def with_column_vectors(X, y, w, b):
+    N = X.shape[0]
+    E = X @ w.reshape(-1, 1) + b - y.reshape(-1, 1)
+    return (2 / N * X.T @ E).ravel(), np.float32((2 / N * np.ones((1, N)) @ E).item())
+
+
 @linear_mse_grads.chaff(
     "sign-flipped",
     "the error was taken as y − ŷ: both gradients point downhill instead of uphill.",
@@ -438,6 +879,69 @@ def _(X, y, w, b):
 def _(X, y, w, b):
     dw, db = backprop.linear_mse_grads(X, y, w, b)
     return dw * len(y), db * len(y)
+
+
+@linear_mse_grads.chaff(
+    "other-course",
+    "`db` comes first, and the 2 of the square is missing: the conventions of a course whose loss has 1/(2N).",
+    "In which order does the signature list the results? And does the loss of this chapter have a ½?",
+)
+def _(X, y, w, b):
+    dw, db = backprop.linear_mse_grads(X, y, w, b)
+    return db / 2, dw / 2
+
+
+@linear_mse_grads.chaff(
+    "divided-in-the-loop",
+    "the division stands inside the loop: the running sums are divided again in every round.",
+    "Print `db` in each round. When should it be divided, and how often?",
+)
+def _(X, y, w, b):
+    dw, db, N = np.zeros(len(w)), 0.0, len(y)
+    for n in range(N):
+        error = X[n] @ w + b - y[n]
+        dw = (dw + 2 * error * X[n]) / N
+        db = (db + 2 * error) / N
+    return dw, db
+
+
+@linear_mse_grads.chaff(
+    "returns-in-the-first-round",
+    "the `return` stands inside the loop: only the first example is used.",
+    "How often does your loop run? Look at the indentation of `return`.",
+)
+def _(X, y, w, b):
+    d = 2 * (X[0] @ w + b - y[0]) / len(y)
+    return d * X[0], d
+
+
+@linear_mse_grads.chaff(
+    "sums-overwritten",
+    "the sums are overwritten in each round (`=` for `+=`): only the last example is left.",
+    "Print `db` in each round. Does it collect, or start anew?",
+)
+def _(X, y, w, b):
+    d = 2 * (X[-1] @ w + b - y[-1]) / len(y)
+    return d * X[-1], d
+
+
+@linear_mse_grads.chaff(
+    "mean-over-features",
+    "the sums were divided by the number of features; the mean is over the examples.",
+    "Which of the two sizes of X counts examples?",
+)
+def _(X, y, w, b):
+    d = 2 * (X @ w + b - y) / X.shape[1]
+    return X.T @ d, d.sum()
+
+
+@linear_mse_grads.chaff(
+    "sign-of-the-bias",
+    "b has the wrong sign: in y − (x·w + b) the minus holds for both terms.",
+    "Where are the parentheses? Print your predictions for w = 0: they should all be b.",
+)
+def _(X, y, w, b):
+    return backprop.linear_mse_grads(X, y, w, -b)
 
 
 @linear_mse_grads.chaff(
@@ -479,6 +983,26 @@ def _(X, y, w, b):
 
 
 @linear_mse_grads.chaff(
+    "bias-gradient-sum-not-mean",
+    "`db` is summed where `dw` is averaged; besides, the 2 of the square is missing in both.",
+    "Both gradients belong to one loss, a mean over N. Is the division by N in both? And what is the derivative of u²?",
+)
+def _(X, y, w, b):
+    error = X @ w + b - y
+    return X.T @ error / len(y), error.sum()
+
+
+@linear_mse_grads.chaff(
+    "bias-gradient-times-b",
+    "`db` contains a factor b: the inner derivative of x·w + b in b is 1.",
+    "How much does a prediction change when b grows by 1?",
+)
+def _(X, y, w, b):
+    d = 2 * (X @ w + b - y) / len(y)
+    return X.T @ d, b * d.sum()
+
+
+@linear_mse_grads.chaff(
     "square-not-differentiated",
     "the errors are still squared; the derivative of u² is 2u, without a square.",
     "Can your `db` be negative? Should it be?",
@@ -496,6 +1020,46 @@ def _(X, y, w, b):
 def _(X, y, w, b):
     d = 2 * (X @ w + b - y) / len(y)
     return np.full(len(w), d.sum()), d.sum()
+
+
+@linear_mse_grads.chaff(
+    "weight-not-input",
+    "`dw` is the error times the *weight*: the inner derivative of x·w + b in w is x.",
+    "By how much does the prediction change when w grows by 0.01: does that depend on w, or on x?",
+)
+def _(X, y, w, b):
+    d = 2 * (X @ w + b - y) / len(y)
+    return w * d.sum(), d.sum()
+
+
+@linear_mse_grads.chaff(
+    "means-multiplied",
+    "the mean of X was multiplied with the mean error; each example's error belongs to that example's inputs.",
+    "Take two examples with opposite errors and opposite inputs. Should `dw` be 0?",
+)
+def _(X, y, w, b):
+    mean = 2 * np.mean(X @ w + b - y)
+    return X.mean(axis=0) * mean, mean
+
+
+@linear_mse_grads.chaff(
+    "error-not-a-column",
+    "the errors `(N,)` were multiplied with X `(N, D)` directly: NumPy lines them up with the *columns*.",
+    "Which shape must the errors have so that each row of X gets its own? Or which product sums over the rows?",
+)
+def _(X, y, w, b):
+    d = 2 * (X @ w + b - y) / len(y)
+    return (d * X).sum(axis=0), d.sum()
+
+
+@linear_mse_grads.chaff(
+    "transpose-missing",
+    "`X @ d` sums over the features of each example; `dw` collects over the examples.",
+    "Write the shapes below the factors: which product gives `(D,)`?",
+)
+def _(X, y, w, b):
+    d = 2 * (X @ w + b - y) / len(y)
+    return X @ d, d.sum()
 
 
 # gradient_descent
@@ -523,15 +1087,15 @@ def _descent_cases(rng: np.random.Generator) -> list[Case]:
         return np.array([3.0, 4.0])
 
     return [
-        Case("reaches the tolerance", (bowl, centre + 2 + normal(rng, 3), 0.3, 1e-3, 1000)),
+        Case("reaches the tolerance", (bowl, centre + 2 + normal(rng, 3), 0.3, 1e-3, 150)),
         Case("runs out of steps", (bowl, centre + 5 + normal(rng, 3), 0.05, 1e-6, 17)),
         Case("starts at the minimum", (bowl, centre.copy(), 0.3, 1e-3, 50), group="corners"),
-        Case("many small entries", (wide_bowl, np.full(25, 0.5), 0.5, 0.12, 200)),
+        Case("many small entries", (wide_bowl, np.full(25, 0.5), 0.5, 0.12, 60)),
         Case("a tolerance that is met exactly", (slope, normal(rng, 2), 0.1, 5.0, 10), group="corners"),
         Case("no steps allowed", (bowl, centre + 1.0, 0.3, 1e-3, 0), group="corners"),
-        Case("a large learning rate", (bowl, centre + 1.0, 0.9, 1e-2, 300)),
-        Case("parameters in a matrix", (matrix_bowl, target + far, 0.2, 1e-2, 500)),
-        Case("steeper before it gets flat", (hill, rng.uniform(0.2, 0.4, 2), 0.3, 1e-3, 500)),
+        Case("a large learning rate", (bowl, centre + 1.0, 0.9, 1e-2, 120)),
+        Case("parameters in a matrix", (matrix_bowl, target + far, 0.2, 1e-2, 100)),
+        Case("steeper before it gets flat", (hill, rng.uniform(0.2, 0.4, 2), 0.3, 1e-3, 150)),
     ]
 
 
@@ -544,6 +1108,8 @@ gradient_descent = Exercise(
     reference=backprop.gradient_descent,
     make_cases=_descent_cases,
     may_alias=True,  # of zero steps, the start itself may come back
+    explain=lambda f: walk.explain(f, _descent_cases(np.random.default_rng(0))),
+    formula="theta = theta - lr * grad(theta), as long as np.linalg.norm(grad(theta)) > tol and steps < max_steps",
 )
 
 
@@ -586,6 +1152,43 @@ def recursive(grad, theta, lr, tol, max_steps):
         return theta, 0
     end, steps = recursive(grad, theta - lr * g, lr, tol, max_steps - 1)
     return end, steps + 1
+
+
+@gradient_descent.wheat
+def with_for_and_else(grad, theta, lr, tol, max_steps):
+    theta = 1.0 * theta
+    for k in range(max_steps):
+        slope = grad(theta)
+        if np.vdot(slope, slope) <= tol**2:
+            steps = k
+            break
+        theta += -lr * slope
+    else:
+        steps = max_steps
+    return [theta.tolist(), steps]
+
+
+@gradient_descent.wheat
+def points_of_a_generator(grad, theta, lr, tol, max_steps):
+    def points(at):
+        while True:
+            yield at
+            at = np.subtract(at, np.multiply(lr, grad(at)))
+
+    for steps, at in enumerate(points(theta)):
+        if steps == max_steps or math.hypot(*np.ravel(grad(at))) <= tol:
+            return np.array(at), float(steps)
+
+
+@gradient_descent.wheat
+def gradient_kept_from_round_to_round(grad, theta, lr, tol, max_steps):
+    left, theta = max_steps, theta.copy()
+    slope = grad(theta)
+    while left and np.linalg.norm(slope) > tol:
+        theta = theta - lr * slope
+        slope = grad(theta)
+        left -= 1
+    return theta, max_steps - left
 
 
 def _descend(grad, theta, lr, tol, max_steps, *, step=lambda g: -g, small=None, count_from=0):
@@ -645,6 +1248,29 @@ def _(grad, theta, lr, tol, max_steps):
 
 
 @gradient_descent.chaff(
+    "step-not-gradient",
+    "the change of `theta` in the last step is compared with `tol`, not the norm of the gradient.",
+    "The contract speaks of the norm of the gradient. A tiny learning rate makes every step short.",
+)
+def _(grad, theta, lr, tol, max_steps):
+    for steps in range(max_steps):
+        new = theta - lr * grad(theta)
+        if np.linalg.norm(new - theta) <= tol:
+            return new, steps + 1
+        theta = new
+    return theta, max_steps
+
+
+@gradient_descent.chaff(
+    "spectral-norm",
+    "`np.linalg.norm(g, 2)` is for a matrix its largest singular value, not the root of the sum of squares.",
+    "What is the norm of the 2×2 identity matrix in your code? How many squares are there to add?",
+)
+def _(grad, theta, lr, tol, max_steps):
+    return _descend(grad, theta, lr, tol, max_steps, small=lambda g: np.linalg.norm(g, 2) <= tol)
+
+
+@gradient_descent.chaff(
     "strictly-less",
     "it stops when the norm is less than `tol`; the contract says less or equal.",
     "What happens when the norm equals `tol`?",
@@ -679,6 +1305,20 @@ def _(grad, theta, lr, tol, max_steps):
 
 
 @gradient_descent.chaff(
+    "steps-before-it-looks",
+    "the update stands before the test: where the slope is flat, one more step is taken, which is not counted.",
+    "In which order do you look and step? Start at the minimum: your walk should stay there.",
+)
+def _(grad, theta, lr, tol, max_steps):
+    for steps in range(max_steps):
+        g = grad(theta)
+        theta = theta - lr * g
+        if np.linalg.norm(g) <= tol:
+            return theta, steps
+    return theta, max_steps
+
+
+@gradient_descent.chaff(
     "one-step-too-many",
     "one step more than `max_steps` may be taken.",
     "With `max_steps` of 0, how often does your loop run?",
@@ -694,6 +1334,33 @@ def _(grad, theta, lr, tol, max_steps):
 )
 def _(grad, theta, lr, tol, max_steps):
     return _descend(grad, theta, lr, tol, max_steps, small=lambda g: (g**2).sum() <= tol)
+
+
+@gradient_descent.chaff(
+    "one-small-entry",
+    "it stops as soon as *one* entry of the gradient is small.",
+    "With the gradient (0, 4), has the walk arrived?",
+)
+def _(grad, theta, lr, tol, max_steps):
+    return _descend(grad, theta, lr, tol, max_steps, small=lambda g: (np.abs(g) <= tol).any())
+
+
+@gradient_descent.chaff(
+    "sign-in-condition",
+    "the entries are compared with `tol` without their absolute value: a steep negative slope counts as small.",
+    "Is −5 less than 0.001? Is a slope of −5 flat?",
+)
+def _(grad, theta, lr, tol, max_steps):
+    return _descend(grad, theta, lr, tol, max_steps, small=lambda g: (g <= tol).all())
+
+
+@gradient_descent.chaff(
+    "norm-as-direction",
+    "the gradient's norm, one number, is subtracted from every entry of `theta`.",
+    "The norm says when to stop. Which array says where to go?",
+)
+def _(grad, theta, lr, tol, max_steps):
+    return _descend(grad, theta, lr, tol, max_steps, step=lambda g: -np.linalg.norm(g))
 
 
 @gradient_descent.chaff(
@@ -762,6 +1429,18 @@ def _(grad, theta, lr, tol, max_steps):
 
 
 @gradient_descent.chaff(
+    "path-returned",
+    "all the points of the walk were returned; the contract asks for the last one.",
+    "Which entry of your list is the point where the walk ends?",
+)
+def _(grad, theta, lr, tol, max_steps):
+    path = [theta]
+    while len(path) <= max_steps and np.linalg.norm(grad(path[-1])) > tol:
+        path.append(path[-1] - lr * grad(path[-1]))
+    return path, len(path) - 1
+
+
+@gradient_descent.chaff(
     "argument-changed",
     "the start is changed in place (`theta -= …`): the caller's array moves along.",
     "Copy `theta` first, or write `theta = theta - …`.",
@@ -795,7 +1474,167 @@ def _border_cases(rng: np.random.Generator) -> list[Case]:
 
 def _max_learning_rate(X: np.ndarray) -> float:
     """2/λmax of the Hessian (2/N) XᵀX."""
-    return len(X) / float(np.linalg.eigvalsh(X.T @ X)[-1])
+    H = 2 / len(X) * X.T @ X
+    return float(2 / np.linalg.eigvalsh(H).max())
+
+
+def _eigenvalues(X: np.ndarray) -> np.ndarray:
+    return np.linalg.eigvalsh(X.T @ X)
+
+
+# Numbers that say how steep XᵀX is, in words, with a question to those who took it; the right one first.
+_STEEPNESS: list[tuple[str, str, str, Callable[[np.ndarray], float]]] = [
+    ("", "the largest eigenvalue", "", lambda X: _eigenvalues(X)[-1]),
+    (
+        "smallest-eigenvalue",
+        "the smallest eigenvalue",
+        "All factors |1 − ηλ| must be below 1. Which λ fails first as η grows?",
+        lambda X: _eigenvalues(X)[0],
+    ),
+    (
+        "largest-and-smallest",
+        "the sum of the largest and the smallest eigenvalue",
+        "That gives the *fastest* rate. Which one is the border?",
+        lambda X: _eigenvalues(X)[[0, -1]].sum(),
+    ),
+    (
+        "trace-not-largest",
+        "the sum of all eigenvalues",
+        "Which single direction is the steepest?",
+        lambda X: (X**2).sum(),
+    ),
+    (
+        "trace-not-largest",
+        "the mean of the eigenvalues",
+        "Which single direction is the steepest?",
+        lambda X: _eigenvalues(X).mean(),
+    ),
+    (
+        "unsorted-eigenvalue",
+        "the first eigenvalue that `np.linalg.eig` returns, in no particular order,",
+        "Are the eigenvalues sorted? Which of them do you need?",
+        lambda X: np.linalg.eig(X.T @ X)[0][0],
+    ),
+    (
+        "unsorted-eigenvalue",
+        "the last eigenvalue that `np.linalg.eig` returns, in no particular order,",
+        "Are the eigenvalues sorted? Which of them do you need?",
+        lambda X: np.linalg.eig(X.T @ X)[0][-1],
+    ),
+    (
+        "largest-diagonal-entry",
+        "the largest diagonal entry",
+        "Is the steepest direction always along an axis?",
+        lambda X: np.diag(X.T @ X).max(),
+    ),
+    (
+        "frobenius-norm",
+        "the Frobenius norm",
+        "Which norm of a symmetric matrix is its largest eigenvalue?",
+        lambda X: np.linalg.norm(X.T @ X),
+    ),
+    (
+        "row-sums",
+        "the largest row sum",
+        "That is a bound for the eigenvalues. Which of them do you need, exactly?",
+        lambda X: np.abs(X.T @ X).sum(axis=0).max(),
+    ),
+    ("largest-entry", "the largest entry", "Is the steepest direction along an axis?", lambda X: (X.T @ X).max()),
+    ("determinant", "the determinant", "Which single direction is the steepest?", lambda X: np.linalg.det(X.T @ X)),
+    (
+        "second-eigenvalue",
+        "the second largest eigenvalue",
+        "All factors |1 − ηλ| must be below 1. Which λ fails first as η grows?",
+        lambda X: _eigenvalues(X)[-2],
+    ),
+    (
+        "columns-scaled",
+        "the largest eigenvalue, with standardised columns,",
+        "Does X @ w know what the means and the spreads of the columns are?",
+        lambda X: _eigenvalues((X - X.mean(axis=0)) / X.std(axis=0))[-1],
+    ),
+    (
+        "columns-centred",
+        "the largest eigenvalue, with centred columns,",
+        "Does X @ w know what the means of the columns are?",
+        lambda X: _eigenvalues(X - X.mean(axis=0))[-1],
+    ),
+    (
+        "bias-added",
+        "the largest eigenvalue, with a column of ones added,",
+        "Does the model of this exercise have a bias?",
+        lambda X: _eigenvalues(np.column_stack([X, np.ones(len(X))]))[-1],
+    ),
+]
+
+
+# Rates that are no such formula, in words, each with a question.
+_OTHER_RATES: list[tuple[str, str, str, Callable[[np.ndarray], float]]] = [
+    (
+        "determinant",
+        "the determinant of the Hessian was taken, not its largest eigenvalue.",
+        "Which single direction is the steepest?",
+        lambda X: 2 / np.linalg.det(2 / len(X) * X.T @ X),
+    ),
+    (
+        "columns-centred",
+        "the covariance of the columns was taken for the Hessian's XᵀX: it centres them, and divides by N − 1.",
+        "Does X @ w know what the means of the columns are?",
+        lambda X: 1 / np.linalg.eigvalsh(np.cov(X.T))[-1],
+    ),
+    (
+        "columns-centred",
+        "the covariance of the columns was taken for the Hessian: it centres them, divides by N − 1, and lacks the 2.",
+        "Does X @ w know what the means of the columns are?",
+        lambda X: 2 / np.linalg.eigvalsh(np.cov(X.T))[-1],
+    ),
+]
+
+
+def _explain_rate(f: Callable) -> Finding | None:
+    """Is the answer c·Nᵃ·Dᵇ·λᵖ for one of those numbers λ?"""
+    rng = np.random.default_rng(0)
+    examples = [0.5 + normal(rng, N, D) for N, D in ((7, 5), (11, 3), (13, 2), (5, 5), (17, 5))]
+    answers = [call(f, (X.copy(),)).value for X in examples]
+    try:
+        rates = np.array([float(answer) for answer in answers])
+    except (TypeError, ValueError):
+        return None
+    where = f"For an X of 7 × 5 your rate is {rates[0]:.5g}; it should be {_max_learning_rate(examples[0]):.5g}."
+    for cause, words, hint, rate in _OTHER_RATES:
+        if np.allclose(rates, [rate(X) for X in examples], rtol=1e-7, atol=0):
+            return Finding(where, cause, words, hint)
+    N, D = np.array([X.shape for X in examples], float).T
+    for cause, words, hint, steepness in _STEEPNESS:
+        steep = np.array([steepness(X) for X in examples])
+        for p, a, b in itertools.product((-1, 1, -0.5, 0.5), (1, 0, 0.5, -1, 2), (0, 1, -1)):
+            c = rates / (N**a * D**b * steep**p)
+            if not np.allclose(c, c[0], rtol=1e-7, atol=0) or c[0] == 0:
+                continue
+            right_but_for_that = (p, a, b) == (-1, 1, 0) and abs(c[0] - 1) < 1e-7
+            if right_but_for_that and not cause:
+                return None
+            told = "" if right_but_for_that else _rate_in_words(float(c[0]), p, a, b)
+            return Finding(
+                where,
+                cause or ("wrong-factor" if p == -1 else "wrong-power"),
+                f"your rate is `{told}`, with λ for {words} of XᵀX." if told else f"{words} of XᵀX was taken.",
+                hint
+                or "Which factors stand before XᵀX in the Hessian of a *mean* of squares, and at which ηλ does a "
+                "direction begin to grow?",
+            )
+    return None
+
+
+def _rate_in_words(c: float, p: float, a: float, b: float) -> str:
+    simple = ((1, ""), (2, "2"), (0.5, "½"), (4, "4"), (0.25, "¼"))
+    number = next((text for value, text in simple if abs(c - value) < 1e-6), f"{c:.4g}")
+    powers = {1: "{}", 2: "{}²", 0.5: "√{}"}
+    over = [powers[x].format(name) for x, name in ((a, "N"), (b, "D"), (p, "λ")) if x > 0]
+    under = [powers[-x].format(name) for x, name in ((a, "N"), (b, "D"), (p, "λ")) if x < 0]
+    top = "·".join([number] * bool(number) + over) or "1"
+    bottom = "·".join(under)
+    return f"{top} / ({bottom})" if len(under) > 1 else f"{top} / {bottom}" if under else top
 
 
 max_learning_rate = Exercise(
@@ -806,6 +1645,8 @@ max_learning_rate = Exercise(
     ("rate",),
     reference=_max_learning_rate,
     make_cases=_border_cases,
+    explain=_explain_rate,
+    formula="2 / np.linalg.eigvalsh(2 / len(X) * X.T @ X).max()",
 )
 
 
@@ -825,16 +1666,27 @@ def by_general_eigenvalues(X):
 
 
 @max_learning_rate.wheat
-def by_power_iteration(X):
+def by_squaring_again_and_again(X):
     H = 2 / len(X) * X.T @ X
-    v = X[0] + 0.1
-    for _ in range(200_000):
-        w = H @ v
-        w /= np.linalg.norm(w)
-        if np.linalg.norm(w - v) < 1e-13:
-            break
-        v = w
-    return float(2 / (v @ H @ v))
+    P = H / np.trace(H)
+    for _ in range(60):  # what is left is the direction of the largest eigenvalue
+        P = P @ P
+        P /= np.trace(P)
+    return 2 / np.trace(P @ H)
+
+
+@max_learning_rate.wheat
+def from_the_examples_side(X):
+    return len(X) / np.linalg.eigvalsh(X @ X.T).max()
+
+
+@max_learning_rate.wheat
+def by_summed_outer_products(X):
+    N, D = X.shape
+    H = np.zeros((D, D))
+    for x in X:
+        H += 2 * np.outer(x, x) / N
+    return np.array(2 / sorted(np.linalg.eigvalsh(H))[-1])
 
 
 @max_learning_rate.chaff(
@@ -908,6 +1760,33 @@ def _(X):
 )
 def _(X):
     return len(X) / (X**2).sum(axis=0).max()
+
+
+@max_learning_rate.chaff(
+    "unsorted-eigenvalue",
+    "the first eigenvalue that `np.linalg.eig` returns was taken; they come in no particular order.",
+    "Are the eigenvalues sorted? Which of them do you need?",
+)
+def _(X):
+    return 2 / np.linalg.eig(2 / len(X) * X.T @ X)[0][0]
+
+
+@max_learning_rate.chaff(
+    "mean-over-features",
+    "the number of features stands where the number of examples belongs.",
+    "Which of the two sizes of X does the mean in the loss count?",
+)
+def _(X):
+    return X.shape[1] / np.linalg.eigvalsh(X.T @ X)[-1]
+
+
+@max_learning_rate.chaff(
+    "bias-added",
+    "a column of ones was added first. This model has no bias: whoever wants one passes that column in X.",
+    "How many weights has the model ŷ = Xw?",
+)
+def _(X):
+    return _max_learning_rate(np.column_stack([X, np.ones(len(X))]))
 
 
 @max_learning_rate.chaff(

@@ -1,7 +1,10 @@
 """The library that the chapters of *Gradients by Hand* build up to, piece by piece."""
 
 from backprop import datasets
+from backprop.clipping import clip_by_global_norm
 from backprop.descent import gradient_descent, linear_mse_grads
+from backprop.graph import backward, local_grads, topological_order
+from backprop.initialization import he_init
 from backprop.layers import (
     linear,
     linear_backward,
@@ -29,7 +32,18 @@ from backprop.losses import (
     softmax_jacobian,
 )
 from backprop.network import MLP, mlp_grads, two_layer_grads, two_layer_loss
-from backprop.optimizers import SGD
+from backprop.normalization import batchnorm_backward, batchnorm_forward
+from backprop.numerical import central_difference, complex_step, gradcheck
+from backprop.optimizers import (
+    SGD,
+    adagrad_step,
+    adam_step,
+    adamw_step,
+    cosine_schedule,
+    momentum_step,
+    rmsprop_step,
+)
+from backprop.regularization import dropout_backward, dropout_forward, early_stop, l2_grad
 from backprop.tensor import Tensor
 from backprop.training import History, minibatches, train, train_epoch
 
@@ -38,24 +52,43 @@ __all__ = [
     "SGD",
     "History",
     "Tensor",
+    "adagrad_step",
+    "adam_step",
+    "adamw_step",
+    "backward",
+    "batchnorm_backward",
+    "batchnorm_forward",
     "bce_with_logits",
     "bce_with_logits_grad",
+    "central_difference",
+    "clip_by_global_norm",
+    "complex_step",
+    "cosine_schedule",
     "cross_entropy",
     "cross_entropy_grad",
     "datasets",
+    "dropout_backward",
+    "dropout_forward",
+    "early_stop",
+    "gradcheck",
     "gradient_descent",
+    "he_init",
+    "l2_grad",
     "linear",
     "linear_backward",
     "linear_mse_grads",
+    "local_grads",
     "log_softmax",
     "logsumexp",
     "matmul_backward",
     "minibatches",
     "mlp_grads",
+    "momentum_step",
     "mse",
     "mse_grad",
     "relu",
     "relu_backward",
+    "rmsprop_step",
     "sigmoid",
     "sigmoid_backward",
     "soft_cross_entropy",
@@ -64,6 +97,7 @@ __all__ = [
     "softmax_backward",
     "softmax_jacobian",
     "tanh_backward",
+    "topological_order",
     "train",
     "train_epoch",
     "two_layer_grads",

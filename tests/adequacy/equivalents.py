@@ -1,0 +1,188 @@
+"""Mutants of the references that are no mistakes: each entry says why such a variant is right as well."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from autograder.checking.mutants import Mutant
+
+
+@dataclass(frozen=True)
+class Equivalent:
+    """Mutants that answer as the reference does, all for one reason.
+
+    Attributes
+    ----------
+    exercises : names, separated by spaces; ``…`` for every exercise whose reference has such a line.
+    operator : slug of the operator; ``…`` for any.
+    texts : the mutated lines, or the words of the mutants; ``…`` in them stands for anything.
+    reason : why they are right as well. It is on the book's page, and must not give a solution away.
+    """
+
+    exercises: str
+    operator: str
+    texts: tuple[str, ...]
+    reason: str
+
+    def covers(self, exercise: str, mutant: Mutant) -> str | None:
+        """Which of the texts covers a mutant, if any."""
+        if self.exercises != "…" and exercise not in self.exercises.split():
+            return None
+        if self.operator not in ("…", mutant.operator):
+            return None
+        return next(
+            (text for text in self.texts if any(map(_pattern(text).fullmatch, (mutant.line, mutant.words)))), None
+        )
+
+
+@cache
+def _pattern(text: str) -> re.Pattern:
+    return re.compile(".*".join(map(re.escape, text.split("…"))), re.DOTALL)
+
+
+def entry_for(exercise: str, mutant: Mutant) -> Equivalent | None:
+    """The first entry that covers a mutant."""
+    return next((entry for entry in EQUIVALENTS if entry.covers(exercise, mutant)), None)
+
+
+_BY_MLP_GRADS = "mlp_grads train_epoch fix_network_4"
+
+EQUIVALENTS: list[Equivalent] = [
+    Equivalent(
+        "…",
+        "name-swapped",
+        (
+            "return 2 * (Y_hat - Y) / Y.size",
+            "d = 2 * (X @ w + b - y) / len(X)",
+            "return float(-np.mean(log_softmax(Z)[np.arange(len(Z)), y]))",
+            "dZ[np.arange(len(Z)), y] -= 1",
+            "dZ[np.arange(len(dZ)), y] -= 1",
+            "dZ /= len(Z)",
+            "dZ /= len(dZ)",
+            "return (softmax(Z) - T) / len(T)",
+            "return (sigmoid(z) - t) / len(t)",
+            "for batch in minibatches(len(y), batch_size, rng):",
+        ),
+        "Both arrays have one entry, or row, for each example.",
+    ),
+    Equivalent(
+        "max_learning_rate",
+        "times-for-over",
+        ("H = X @ (2 / len(X) * X.T)",),
+        "Both products of a matrix with its transpose have the same largest eigenvalue.",
+    ),
+    Equivalent(
+        "relu_backward two_layer_grads",
+        "comparison-turned",
+        ("return dA * (Z >= 0)",),
+        "Exactly at the kink any slope from 0 to 1 is right.",
+    ),
+    Equivalent(
+        "bce_with_logits_grad",
+        "comparison-turned",
+        ("return np.where(z > 0, 1, e) / (1 + e)",),
+        "At 0 both branches of the sigmoid give ½.",
+    ),
+    Equivalent(
+        "two_layer_grads",
+        "name-swapped",
+        ("dZ1 = relu_backward(dA1, A1)",),
+        "The output of a ReLU is positive exactly where its input is.",
+    ),
+    Equivalent(
+        "central_difference complex_step gradcheck",
+        "…",
+        (
+            "grad = np.ones(x.shape)",
+            "grad = np.zeros(nudged.shape)",
+            "for i in np.ndindex(nudged.shape):",
+            "for i in np.ndindex(grad.shape):",
+            "nudged[i] = nudged[i] + …",
+        ),
+        "The copy of x is x again before every nudge, and every entry of the gradient is overwritten.",
+    ),
+    Equivalent(
+        "gradcheck",
+        "…",
+        ("size = …", "rounding = …", "return bool(np.all(np.abs(claimed - measured) …", "return np.all(…"),
+        "How much an entry may be off is one's own choice, if only it tells right gradients from wrong ones.",
+    ),
+    Equivalent(
+        "gradcheck",
+        "…",
+        (
+            "if claimed.shape != x.shape:",
+            "if claimed.shape != x.shape or not np.isfinite(claimed).any():",
+            "if claimed.shape != x.shape or not np.isfinite(claimed.all()):",
+            "if claimed.shape != x.shape or not np.isfinite(x).all():",
+        ),
+        "A comparison with nan is false by itself.",
+    ),
+    Equivalent(
+        "batchnorm_forward",
+        "name-swapped",
+        ("cache = …", "return (gamma * X_hat + beta, …)"),
+        "What is kept for the backward pass is one's own choice.",
+    ),
+    Equivalent(
+        "clip_by_global_norm",
+        "comparison-turned",
+        ("scale = max_norm / norm if norm >= max_norm else 1.0",),
+        "Where both norms are equal, the factor is 1 either way.",
+    ),
+    Equivalent(
+        "dropout_forward",
+        "comparison-turned",
+        ("mask = rng.random(X.shape) > p",),
+        "A random number meets p exactly once in 2⁵³ draws.",
+    ),
+    Equivalent(
+        "early_stop",
+        "range-shortened",
+        ("for epoch, loss in list(enumerate(losses))[1:]:",),
+        "The first epoch is the best until another one is better.",
+    ),
+    Equivalent(
+        "unbroadcast matmul_backward",
+        "…",
+        (
+            "the case … is not treated, in the condition…",
+            "if G.shape != G.shape:",
+            "raise …",
+        ),
+        "They differ only in what is raised for shapes that do not broadcast, and no exercise asks for that.",
+    ),
+    Equivalent(
+        "unbroadcast matmul_backward",
+        "…",
+        (
+            "repeated = tuple((i for i, n in enumerate(shape) if n == 1 and G.shape[i] != 0))",
+            "repeated = tuple((i for i, n in enumerate(shape) if n == 1))",
+        ),
+        "A sum over an axis of length 1 changes nothing.",
+    ),
+    Equivalent(
+        _BY_MLP_GRADS,
+        "name-swapped",
+        ("if … is not X:", "if A is not …:"),
+        "The condition only saves the work of a gradient that nobody asks for.",
+    ),
+    Equivalent(
+        _BY_MLP_GRADS,
+        "…",
+        (
+            "return (…, grads[::-1])",
+            "…, in `cross_entropy`",
+            "…, in `log_softmax`",
+            "…, in `logsumexp`",
+        ),
+        "They change the loss, which is computed on the way and not returned.",
+    ),
+    Equivalent(
+        "train_epoch",
+        "…",
+        ("…, in `softmax`", "…, in `mlp_forward`"),
+        "They differ at large logits and in deep networks only. How gradients are computed is not this exercise's "
+        "matter; the variants of `mlp_grads` are all rejected.",
+    ),
+]

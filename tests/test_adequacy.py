@@ -103,10 +103,10 @@ def causes(verdict):
 
 def test_small_checks_miss_what_their_habit_misses():
     relu, mse = verdicts("relu_backward"), verdicts("mse_grad")
-    assert causes(relu["none of these habits"]) == {"argument-changed"}
+    assert not causes(relu["none of these habits"]) & {"upstream-forgotten", "leaky"}
     assert "upstream-forgotten" in causes(relu["the upstream gradient is all ones"])
     assert "leaky" in causes(relu["the same, on small slopes"])
-    assert causes(mse["none of these habits"]) == set()
+    assert "sum-not-mean" not in causes(mse["none of these habits"])
     assert "sum-not-mean" in causes(mse["numeric gradient of the learner's own forward pass"])
     assert "bias-gradient-kept-its-axis" in causes(verdicts("linear_backward")["shapes need only broadcast"])
     assert comparison.missed_in_one_direction(200) > 0.8

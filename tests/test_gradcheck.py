@@ -1,5 +1,6 @@
 """The gradient check for anyone's code: right gradients pass, whatever their scale; wrong ones fail and are named."""
 
+import doctest
 import re
 import subprocess
 import sys
@@ -182,7 +183,7 @@ class Layer:
         self.y = np.tanh(x)
         return self.y
 
-    def backward(self, v, x):
+    def backward(self, v):
         return v * (1 - self.y**2)
 
 
@@ -287,7 +288,10 @@ RIGHT = {
     "an input without effect": (np.add, lambda v, x, y: (v, v), draw(3), np.zeros(3)),
     "None for 0": (lambda x, y: np.sin(x), lambda v, x, y: (v * np.cos(x), None), draw(3), draw(2)),
     "a constant": (lambda x: np.ones(2), lambda v, x: np.zeros_like(x), draw(3)),
-    "a layer with a cache": (LAYER.forward, LAYER.backward, draw(3, 2)),
+    "a layer that keeps its result": (LAYER.forward, LAYER.backward, draw(3, 2)),
+    "a number without a gradient": (layer_norm, layer_norm_vjp, draw(3, 5), draw(5), draw(5), 1e-3),
+    "a number, None": (lambda x, c: c * x, lambda v, x, c: (c * v, None), draw(3), 0.3),
+    "a number with its gradient": (lambda x, c: c * x, lambda v, x, c: (c * v, np.sum(v * x)), draw(3), 0.3),
     "L1 at its corner": (
         lambda a, b: np.abs(a - b).mean(),
         lambda v, a, b: (v * np.sign(a - b) / a.size, -v * np.sign(a - b) / a.size),
@@ -565,6 +569,13 @@ WRONG = {  # the causes that may be named; none for those where only the verdict
     "right at ones only": ("right-by-chance", lambda x: x**3, lambda v, x: 3 * v * x, np.ones(4)),
     "right at zeros only": ("right-by-chance", np.sin, lambda v, x: v * np.exp(x), np.zeros(4)),
     "one of two outputs": ("", two_outputs, lambda v, x: v[0] * np.cos(x), draw(3)),
+    "a number's gradient": (
+        "sign-flipped",
+        lambda x, c: c * x,
+        lambda v, x, c: (c * v, -np.sum(v * x)),
+        draw(3),
+        0.3,
+    ),
     "numbers, one sign": (
         "sign-flipped",
         lambda a, b: a * np.sin(b),
@@ -951,6 +962,26 @@ def test_at_a_kink_nothing_beyond_both_slopes_is_accepted():
             return v * np.where(x > 0, 1.0, np.where(x < 0, 0.0, slope))
 
         assert bool(gradcheck(lambda x: np.maximum(x, 0), vjp, np.array([0.0, 1.0, -1.0]))) == right
+
+
+PAGE = (ROOT / "book" / "gradcheck.md").read_text()
+
+
+def test_the_examples_of_the_page_give_what_it_shows(capsys):
+    blocks = re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", PAGE, re.DOTALL)
+    assert len(blocks) == 4
+    namespace = {}
+    for code, shown in blocks:
+        exec(code, namespace)
+        assert capsys.readouterr().out == shown
+
+
+def test_the_examples_of_the_docstring_run():
+    examples = [example.source for example in doctest.DocTestParser().get_examples(gradcheck.__doc__)]
+    assert len(examples) == 5
+    namespace = {"np": np, "torch": torch, "tf": tf, "gradcheck": gradcheck}
+    for example in examples:
+        exec(example, namespace)
 
 
 # The numbers behind it

@@ -41,7 +41,7 @@ SIMPLE = [*FUNCTIONS, *_MORE]
 
 def combination(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
     """Is the answer another quantity that is at hand, or a sum of two of them, in all cases?"""
-    wide = [part for part in wide if part[2].size > 2]
+    wide = [part for part in wide if part[2].size > 2 and part[0].case.group != "stability"]
     if len(wide) < 3:
         return None
     hands = [at_hand(exercise, record, r.shape) | {name: r} for record, _, r in wide]
@@ -51,7 +51,7 @@ def combination(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Findi
     for key in shared:
         if key != name and (found := _coefficients(answers, [[hand[key]] for hand in hands], sizes)):
             return Finding(
-                f"`{name}` is {_sum_in_words(found, [key])}, in all cases.",
+                f"`{name}` is {_sum_in_words(found, [key])}, in all ordinary cases.",
                 "other-quantity",
                 f"`{key}` was returned, or computed, where more steps are needed to reach `{name}`.",
                 f"What does the derivation do with `{key}` before it is `{name}`?",
@@ -104,7 +104,7 @@ def _sum_in_words(coefficients: list[str], names: list[str]) -> str:
 
 def product(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
     """Is the answer, up to a factor, one quantity at hand times a simple function of another?"""
-    wide = [part for part in wide if part[2].size > 2]
+    wide = [part for part in wide if part[2].size > 2 and part[0].case.group != "stability"]
     if len(wide) < 3:
         return None
     hands = [at_hand(exercise, record, r.shape) | {name: r, "1": np.ones_like(r)} for record, _, r in wide]

@@ -13,10 +13,12 @@ from autograder.checking.call import TimeLimit, call
 from autograder.checking.exercise import Answers, Chaff, from_the_notebook
 from autograder.checking.score import Finding, Score, replay_line
 from autograder.checking.variants import SECONDS, kept_mutants
+from autograder.checking.words import listing
 
 POINTS = 8
 PRECISION = 40
 TOLERANCE = 1e-12
+MOST_OPERATIONS = 60  # of expressions that SymPy takes apart in no time
 
 
 @dataclass
@@ -109,6 +111,13 @@ class Derivation(Answers):
                 "In the quotient, let h go to 0 on paper: which terms are left?",
             )
         factors = [a / r for a, r, _ in pairs if r != 0]
+        if all(_close(a, 0) for a, _, _ in pairs):
+            return Finding(
+                "Your expression is always 0.",
+                "all-zeros",
+                "something was differentiated that does not depend on the variable, or two terms cancel.",
+                "Nudge the variable in an example with numbers: does the loss change?",
+            )
         if factors and all(_close(q, factors[0]) for q in factors) and all(_close(a, 0) for a, r, _ in pairs if r == 0):
             c = factors[0]
             if _close(c, -1):
@@ -176,33 +185,42 @@ class Derivation(Answers):
         )
 
     def _compared(self, f: Callable, pairs: list) -> Finding | None:
-        """The quotient or the difference of the two expressions, if SymPy can write it in few symbols."""
+        """The quotient or the difference of the expressions that differ first, if it can be written in few symbols."""
         import sympy
 
-        (_, args), *others = self.make_cases()
-        if others:
-            return None  # a list for each case: there is no single expression to compare
+        case, args = self.make_cases()[0]
+        right = self.expected(*args)
 
-        def simplest() -> tuple:
-            (mine,), right = _read(f, args, self.expected(*args), self.signature), self.expected(*args)
-            return sympy.simplify(mine / right), sympy.simplify(mine - right)
+        def simplest() -> tuple | None:
+            mine, expected = _read(f, args, right, self.signature), [sympy.sympify(r) for r in _sequence(right)]
+            same = [sympy.expand(a - r) == 0 for a, r in zip(mine, expected, strict=True)]
+            if all(same) or sum(sympy.count_ops(a) for a in mine) > MOST_OPERATIONS:
+                return None
+            a, r = mine[same.index(False)], expected[same.index(False)]
+            return same, sympy.cancel(a / r), sympy.expand(a - r)
 
         outcome = call(simplest, ())
-        if outcome.error is not None:
+        if outcome.value is None:
             return None
-        quotient, difference = outcome.value
+        same, quotient, difference = outcome.value
+        which, well = "your expression", ""
+        if isinstance(right, list):
+            which = f"entry {same.index(False)} of your list"
+            good = [str(i) for i, fine in enumerate(same) if fine]
+            well = f" For {case}, {_entries(good)} right." if good else ""
+        what = self._example(pairs) + well
         if quotient.count_ops() <= 5:
             return Finding(
-                self._example(pairs),
+                what,
                 "wrong-factor",
-                f"your expression is the right one times `{quotient}`.",
+                f"{which} is the right one times `{quotient}`.",
                 "Which factor of the chain is missing, one too many, or written for another variable?",
             )
         if difference.count_ops() <= 5:
             return Finding(
-                self._example(pairs),
+                what,
                 "wrong-term",
-                f"your expression is the right one plus `{difference}`.",
+                f"{which} is the right one plus `{difference}`.",
                 "Which term does not belong there, or lost its sign?",
             )
         return None
@@ -229,6 +247,10 @@ class Derivation(Answers):
     def _score(self, points: float, seed: int, findings: list[Finding], replay: str, summary: str) -> Score:
         findings = [replace(finding, replay="" if finding.cause == "not-written" else replay) for finding in findings]
         return Score(self.name, points, float(self.points), seed, summary, findings)
+
+
+def _entries(numbers: list[str]) -> str:
+    return f"entr{'y' if len(numbers) == 1 else 'ies'} {listing(numbers)} {'is' if len(numbers) == 1 else 'are'}"
 
 
 _NOT_A_NUMBER = Finding(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from autograder.checking.words import cases, difference, listing
 if TYPE_CHECKING:
     from autograder.checking.exercise import Exercise, Record
 
+SECONDS = 0.3  # for the whole diagnosis, if the search for variants has to be cut short
 Wrong = dict[str, dict[str, np.ndarray | None]]
 
 
@@ -35,13 +37,13 @@ def diagnose(exercise: Exercise, f: Callable, records: list[Record], wrong: Wron
     with warnings.catch_warnings(), np.errstate(all="ignore"):  # the learner's numbers may be inf, nan or huge
         warnings.simplefilter("ignore")
         try:
-            return _climb(exercise, f, records, wrong)
+            return _climb(exercise, f, records, wrong, time.perf_counter() + SECONDS)
         except Exception as error:  # a check never raises; that its diagnosis failed is said
             what = f"The answer is not right. (Looking for the cause failed with `{type(error).__name__}`.)"
             return [Finding(what, next_step="Please report this answer to the authors of the book.")]
 
 
-def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong) -> list[Finding]:
+def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong, until: float) -> list[Finding]:
     named = _named_mistake(exercise, records, wrong)
     if named is not None:
         return [_with_the_good(named, wrong, records)]
@@ -56,31 +58,36 @@ def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong)
     answered = [record for record in answered if record.answer]
     if findings:
         named = _named_mistake(exercise, answered, wrong) if answered else None
-        if named is None and (found := variants.search(exercise, records, list(wrong))) is not None:
+        if named is None and (found := variants.search(exercise, f, records, list(wrong), until)) is not None:
             findings[0] = _because(findings[0], found)
         return [*findings, named] if named else findings
 
     bad = [name for name in wrong if any(r.case.name in wrong[name] for r in answered)]
     if (finding := values.common_factor(bad, answered)) is not None:
         return [_with_the_good(finding, wrong, records)]
+    nothing = all(not r.answer[name].any() for r in answered for name in bad if name in r.answer)
     for rung in (_kept_from_the_first_call, _wrong_input, _example_left_out, _examples_weighted):
-        if not exercise.oracle and (finding := rung(exercise, answered, wrong)) is not None:
+        if not exercise.oracle and not nothing and (finding := rung(exercise, answered, wrong)) is not None:
             return [_with_the_good(finding, wrong, records)]
     explained = exercise.explain(f) if exercise.explain is not None else None
     if explained is not None and not _vague(explained):
         return [_with_the_good(explained, wrong, records)]
     if (
         explained is not None
-        and (found := variants.search(exercise, records, bad)) is not None
+        and (found := variants.search(exercise, f, records, bad, until)) is not None
         and found.outputs == bad
     ):
         explained = _because(explained, found)
-    if explained is not None:
-        return [_with_the_good(explained, wrong, records)]
     single = {name: _one_output(exercise, f, name, answered, wrong[name]) for name in bad}
     vague = [name for name in bad if _vague(single[name])]
-    if vague and (found := variants.search(exercise, records, vague)) is not None:
+    if explained is not None and vague:
+        return [_with_the_good(explained, wrong, records)]
+    if vague == bad and (found := _scaled_mistake(exercise, answered, bad)) is not None:
+        return [_with_the_good(found, wrong, records)]
+    if vague and (found := variants.search(exercise, f, records, vague, until)) is not None:
         single |= {name: _because(single[name], found) for name in found.outputs}
+    elif vague == bad and (found := _named_but_for_extremes(exercise, answered, wrong)) is not None:
+        return [_with_the_good(found, wrong, records)]
     by_cause: dict[str, list[str]] = {}
     for name in bad:
         by_cause.setdefault(f"{single[name].cause}|{single[name].likely}", []).append(name)
@@ -117,14 +124,41 @@ VAGUE = {
 }
 
 
-def why_raised(exercise: Exercise, records: list[Record]) -> Finding | None:
+def _scaled_mistake(exercise: Exercise, records: list[Record], bad: list[str]) -> Finding | None:
+    """A named mistake, and a factor besides."""
+    finite = [r for r in records if r.answer and all(np.isfinite(a).all() for a in r.answer.values())]
+    found = variants.scaled_mistake(exercise, finite) if len(finite) == len(records) else None
+    if found is None:
+        return None
+    chaff, factor = found
+    return Finding(
+        difference(bad[0], finite[0]),
+        chaff.cause,
+        f"{chaff.misconception.rstrip('.')}. Besides, all is {factor} × what that would give.",
+        chaff.hint,
+    )
+
+
+def _named_but_for_extremes(exercise: Exercise, records: list[Record], wrong: Wrong) -> Finding | None:
+    """A named mistake that gives the answer in all ordinary cases, if not where the numbers are extreme."""
+    ordinary = [record for record in records if record.case.group == records[0].case.group]
+    if len(ordinary) < 3 or len(ordinary) == len(records):
+        return None
+    found = _named_mistake(exercise, ordinary, wrong)
+    if found is None:
+        return None
+    others = [r for r in records if all(r is not other for other in ordinary)]
+    return replace(found, what=f"{found.what} In {cases(others)} something else is wrong besides.")
+
+
+def why_raised(exercise: Exercise, f: Callable, records: list[Record]) -> Finding | None:
     """A cause for a function that raises in every case: a mistake that raises the very same errors."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
             if (named := _named_mistake(exercise, records, {})) is not None:
                 return named
-            found = variants.search(exercise, records, [])
+            found = variants.search(exercise, f, records, [])
         except Exception:  # the error itself is told in any case
             return None
     return _because(errors.raised(exercise, records[0], "every case"), found) if found else None
@@ -156,6 +190,8 @@ def _kept_from_the_first_call(exercise: Exercise, records: list[Record], wrong: 
         return None
     if not any(last in bad for bad in wrong.values()):
         return None
+    if not any(same(a, records[0].answer.get(name)) for name, a in records[-1].answer.items()):
+        return None  # right by chance in the first case, rather than kept from it
     return Finding(
         f"The first call is right; a later call with other numbers, of the same shapes (“{last}”), is not.",
         "remembers",
@@ -337,6 +373,8 @@ def _one_output(exercise: Exercise, f: Callable, name: str, records: list[Record
     faults = [record.faults[name] for record in records if name in record.faults]
     if faults:
         return Finding(str(faults[0]), faults[0].cause, next_step=faults[0].next_step)
+    if (finding := values.common_factor([name], records)) is not None:
+        return finding
     for rung in (_transposed, _wrong_shape, _not_finite, _not_real_numbers, _other_output, _an_input):
         finding = rung(exercise, name, records)
         if finding is not None:
@@ -347,8 +385,8 @@ def _one_output(exercise: Exercise, f: Callable, name: str, records: list[Record
         values.rows_not_filled,
         values.rounded,
         values.factor,
-        values.upstream,
         values.clipped,
+        values.upstream,
         values.transform,
         values.extra_term,
         values.extra_factor,
@@ -369,7 +407,7 @@ def _one_output(exercise: Exercise, f: Callable, name: str, records: list[Record
 
 
 def _transposed(exercise: Exercise, name: str, records: list[Record]) -> Finding | None:
-    if not all(r.answer[name].ndim == r.expected[name].ndim == 2 for r in records):
+    if sum(r.expected[name].ndim == 2 and min(r.expected[name].shape) > 1 for r in records) < 2:
         return None
     if not all(same(r.answer[name].T, r.expected[name], 1e-7) for r in records):
         return None
@@ -385,7 +423,8 @@ def _wrong_shape(exercise: Exercise, name: str, records: list[Record]) -> Findin
     bad = [r for r in records if r.answer[name].shape != r.expected[name].shape]
     if not bad:
         return None
-    fine = listing([f"“{r.case.name}”" for r in records if r.answer[name].shape == r.expected[name].shape])
+    well = [r for r in records if r.answer[name].shape == r.expected[name].shape]
+    fine = cases(well) if well else ""
     what = difference(name, bad[0]) + (f" Its shape is right in {fine}." if fine else "")
     explained = [_shape_explained(r.answer[name], r.expected[name]) for r in bad]
     if all(explained):
@@ -411,6 +450,8 @@ def _wrong_shape(exercise: Exercise, name: str, records: list[Record]) -> Findin
 def _shape_explained(a: np.ndarray, r: np.ndarray) -> tuple[str, str, str] | None:
     """Cause, likely cause in words and next step, if an answer of the wrong shape holds the right numbers."""
     if a.size == r.size and same(a.reshape(r.shape), r, 1e-7):
+        if a.ndim == 1 and sum(n > 1 for n in r.shape) > 1:
+            return "wrong-shape", "the numbers are right, in one flat row.", "Look for `ravel`, `flatten` or `reshape`."
         word = "dropped" if a.ndim < r.ndim else "kept or added"
         likely = f"the numbers are right; an axis of length 1 was {word}."
         return "wrong-shape", likely, "Look for `keepdims`, `reshape` or `None` in an index."

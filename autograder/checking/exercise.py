@@ -155,7 +155,7 @@ class Exercise(Answers):
             if records[0].call.error is not None and not isinstance(
                 records[0].call.error, NotImplementedError | TimeLimit
             ):
-                stop = why_raised(self, records) or stop
+                stop = why_raised(self, f, records) or stop
             score = self._score(0.0, seed, [stop, *(from_the_notebook(f) if written else [])], replay, "")
             return replace(score, example=worked_example(self, records) if written else None)
 

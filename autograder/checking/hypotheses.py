@@ -24,6 +24,7 @@ def _clip(bound: float, a: np.ndarray) -> np.ndarray:
 _FLOAT_CHANGES: list[tuple[str, str, Callable[[np.ndarray], np.ndarray]]] = [
     ("left-out", "`{}` is left out (as if it were 0)", np.zeros_like),
     ("counted-twice", "`{}` is counted twice", lambda a: 2 * a),
+    ("input-halved", "`{}` is halved", lambda a: a / 2),
     ("sign-of-input", "`{}` has the wrong sign", lambda a: -a),
     ("input-taken-absolute", "the absolute value of `{}` is taken", np.abs),
     ("input-squared", "`{}` is squared", np.square),
@@ -134,7 +135,7 @@ def _at(path: tuple, change: Callable[[np.ndarray], np.ndarray]) -> Change:
     def changed(args: Args) -> Args | None:
         try:
             return _put(args, path, change(np.asarray(_get(args, path))))
-        except (IndexError, KeyError, ValueError):  # a case with other structure, or an array without rows
+        except (IndexError, KeyError, TypeError, ValueError):  # a case with other structure, or an array without rows
             return None
 
     return changed
@@ -144,8 +145,8 @@ def _swap(path: tuple, other: tuple) -> Change:
     def swapped(args: Args) -> Args | None:
         try:
             first, second = _get(args, path), _get(args, other)
-        except (IndexError, KeyError):
+            return _put(_put(args, path, second), other, first)
+        except (IndexError, KeyError, TypeError):
             return None
-        return _put(_put(args, path, second), other, first)
 
     return swapped

@@ -124,7 +124,7 @@ class Differentiator:
                 trial = line.slope(*self._any_entry(line), by_complex_step)
                 each = min(each, time.perf_counter() - start)
             m, n = len(trial.low), sum(line.sizes)
-            room = int(min(MOST_ENTRIES / max(m, 1), max(seconds / each, 24)))
+            room = int(min(MOST_ENTRIES / max(m, 1), max(seconds / each, 12)))
             columns = [np.arange(size) for size in line.sizes]
             if n > room:
                 columns = self._sample(line, max(room // len(self.moving), 8), also)

@@ -9,13 +9,13 @@ the batch tells how often each of its examples was counted.
 import copy
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 import backprop
 from autograder.checking.call import call
-from autograder.checking.compare import is_single, same
+from autograder.checking.compare import same
 from autograder.checking.exercise import Exercise
 from autograder.checking.score import Finding
 from autograder.checking.structure import WrongStructure, flatten, read
@@ -47,6 +47,7 @@ class Stage:
     context : arrays that a wrong formula may have used instead, by name.
     bias : name of the gradient of its bias among the outputs.
     guesses : wrong gradients of the pre-activation, each but for a constant factor.
+    terms : arrays of which a wrong gradient may be a sum, with other factors than the right one.
     """
 
     weight: str
@@ -57,6 +58,7 @@ class Stage:
     context: Flat
     bias: str = ""
     guesses: tuple[Guess, ...] = ()
+    terms: Flat = field(default_factory=dict)
 
 
 def probe(exercise: Exercise, f: Callable, args: tuple) -> Flat | None:
@@ -67,9 +69,9 @@ def probe(exercise: Exercise, f: Callable, args: tuple) -> Flat | None:
     except WrongStructure:
         return None
     expected = flatten(right, exercise.outputs)
-    if faults or any(answer[name].shape != r.shape or is_single(answer[name]) for name, r in expected.items()):
+    if faults or any(answer[name].shape != r.shape or answer[name].dtype != np.float64 for name, r in expected.items()):
         return None
-    return {name: a.astype(float) for name, a in answer.items()}
+    return {name: answer[name].astype(float) for name in expected}
 
 
 _GATES: list[tuple[str, Callable[[np.ndarray], np.ndarray]]] = [
@@ -86,6 +88,7 @@ _GATES: list[tuple[str, Callable[[np.ndarray], np.ndarray]]] = [
 ]
 _INPUTS: list[tuple[str, Callable[[np.ndarray], np.ndarray]]] = [
     ("{}", lambda t: t),
+    ("np.maximum({}, 0)", lambda t: np.maximum(t, 0)),
     ("({} > 0)", lambda t: (t > 0).astype(float)),
     ("abs({})", np.abs),
     ("tanh({})", np.tanh),
@@ -94,6 +97,7 @@ _INPUTS: list[tuple[str, Callable[[np.ndarray], np.ndarray]]] = [
 _SUMS: list[tuple[str, Callable[[np.ndarray], np.ndarray]]] = [
     ("{}.sum(axis=0)", lambda d: d.sum(axis=0)),
     ("{}.mean(axis=0)", lambda d: d.mean(axis=0)),
+    ("-{}.sum(axis=0)", lambda d: -d.sum(axis=0)),
     ("{}.max(axis=0)", lambda d: d.max(axis=0)),
     ("abs({}).sum(axis=0)", lambda d: np.abs(d).sum(axis=0)),
     ("{}[0]", lambda d: d[0]),
@@ -130,10 +134,11 @@ def _comparable(a: np.ndarray | None, r: np.ndarray) -> bool:
 def _other_inputs(stages: list[Stage], answers: list[np.ndarray]) -> Finding | None:
     """The gradient is right, and was multiplied with something else than the layer's input."""
     stage = stages[0]
-    for name, (pattern, function) in itertools.product(stage.context, _INPUTS):
+    sources = [s.context | dict([s.inputs]) for s in stages]
+    for name, (pattern, function) in itertools.product(sources[0], _INPUTS):
         if all(
-            len(s.context[name]) == len(s.expected) and same(a, function(s.context[name]).T @ s.expected, 1e-7)
-            for s, a in zip(stages, answers, strict=True)
+            len(source[name]) == len(s.expected) and same(a, function(source[name]).T @ s.expected, 1e-7)
+            for s, a, source in zip(stages, answers, sources, strict=True)
         ):
             text = pattern.replace("{}", name)
             return Finding(
@@ -164,7 +169,7 @@ def _wrong_bias(stages: list[Stage], answers: list[np.ndarray | None]) -> Findin
         if all(same(a, function(source), 1e-7) for a, source in zip(answers, sources, strict=True)):
             return Finding(
                 f"`{stage.weight}` is right, so `{stage.gradient}` is; `{stage.bias}` is `"
-                + pattern.replace("{}", name)
+                + pattern.replace("{}", f"({name})" if " " in name else name)
                 + "`.",
                 "wrong-bias-gradient",
                 "the gradient of the bias is collected from another array, or in another way, than it should be.",
@@ -198,6 +203,9 @@ def _wrong_gradient(stages: list[Stage], answers: list[np.ndarray]) -> Finding |
             f"on the way back to `{stage.gradient}` there is a factor, or a division, that does not belong there.",
             "The mean over the batch is taken once, in the loss. Where else does your code multiply or divide?",
         )
+    for i, guess in enumerate(stage.guesses):
+        if all(_proportional(dZ, s.guesses[i].value) for dZ, s in zip(recovered, stages, strict=True)):
+            return Finding(f"{where}.", guess.cause, guess.likely, guess.next_step)
     names = [name for name, array in stage.context.items() if array.shape == stage.expected.shape]
     for (pattern, function), base, factor in itertools.product(_GATES, names, names):
         if pattern or base == factor:
@@ -211,15 +219,39 @@ def _wrong_gradient(stages: list[Stage], answers: list[np.ndarray]) -> Finding |
                     "was taken.",
                     f"Write down how `{stage.gradient}` follows from what comes after it, one factor at a time.",
                 )
-    for i, guess in enumerate(stage.guesses):
-        if all(_proportional(dZ, s.guesses[i].value) for dZ, s in zip(recovered, stages, strict=True)):
-            return Finding(f"{where}.", guess.cause, guess.likely, guess.next_step)
+    if (formula := _as_a_sum(stages, recovered)) is not None:
+        return Finding(
+            f"{where}: yours equals `{formula}`.",
+            "wrong-step",
+            f"`{formula}` stands where `{stage.formula}` belongs: the same terms, with other factors.",
+            "Where does each of these factors come from? Follow the labels to the line where they are subtracted.",
+        )
     return Finding(
         f"{where}: whatever comes after it is right.{_rows(stages, recovered)}",
         "wrong-step",
         f"the mistake is in the line that computes `{stage.gradient}`, or in something that only it uses.",
         f"Print your `{stage.gradient}` and check it against (upstream) × (local slope) for one example by hand.",
     )
+
+
+def _as_a_sum(stages: list[Stage], recovered: list[np.ndarray]) -> str | None:
+    """The gradient as a sum of terms over N, each with a factor, if the factors are the same in all draws."""
+    names = list(stages[0].terms)
+    factors = []
+    for s, dZ in zip(stages, recovered, strict=True):
+        columns = np.stack([s.terms[name].ravel() for name in names], axis=1) if names else np.zeros((dZ.size, 0))
+        solution = np.linalg.lstsq(columns, dZ.ravel(), rcond=None)[0]
+        if not names or not same(columns @ solution, dZ.ravel(), 1e-6):
+            return None
+        factors.append(solution * len(dZ))
+    if not all(np.allclose(f, factors[0], rtol=1e-5, atol=1e-9) for f in factors):
+        return None
+    parts = [
+        f"{'-' if f < 0 else '+'} {abs(f):.3g}{'' if name == '1' else f' * {name}'}"
+        for f, name in zip(factors[0], names, strict=True)
+        if abs(f) > 1e-9
+    ]
+    return f"({' '.join(parts).removeprefix('+ ')}) / N"
 
 
 def _rows(stages: list[Stage], recovered: list[np.ndarray]) -> str:

@@ -39,7 +39,14 @@ def _ratio(a: np.ndarray, r: np.ndarray) -> float | None:
 def common_factor(names: list[str], records: list[Record]) -> Finding | None:
     """One factor that explains all outputs that are wrong, in all cases."""
     ratios, cases = [], set()
-    for record in records:
+    finite = [r for r in records if all(np.isfinite(a).all() for a in r.answer.values())]
+    endless = [r for r in records if not any(r is other for other in finite)]
+    if endless and (
+        len(finite) < 4
+        or any(r.case.group != "stability" and min(r.case.sizes.values(), default=1) > 1 for r in endless)
+    ):
+        return None
+    for record in finite:
         for name in names:
             r, a = record.expected.get(name), record.answer.get(name)
             if r is None or not r.any():
@@ -53,7 +60,8 @@ def common_factor(names: list[str], records: list[Record]) -> Finding | None:
     cause, text, likely, step = in_words
     verb = "is" if len(names) == 1 else "are"
     return Finding(
-        f"{listing([f'`{name}`' for name in names])} {verb} exactly {text} × expected, in all {len(cases)} cases.",
+        f"{listing([f'`{name}`' for name in names])} {verb} exactly {text} × expected, in all {len(cases)} cases"
+        + (f" but “{endless[0].case.name}”, where it is not finite." if endless else "."),
         cause,
         likely,
         step,
@@ -109,20 +117,25 @@ def formula(ratios: list[tuple[dict[str, int], float]]) -> tuple[str, str, str, 
     for power in powers:
         if set(power.values()) <= {0, 1} and any(power.values()):
             n = [np.prod([float(sizes[axis]) ** p for axis, p in power.items()]) for sizes, _ in ratios]
-            if all(k > 1 for k in n) and np.allclose(
-                [c * (k - 1) / k for (_, c), k in zip(ratios, n, strict=True)], 1, rtol=1e-7
-            ):
-                text = "·".join(axis for axis, p in power.items() if p)
-                return (
-                    "one-less-in-the-denominator",
-                    f"{text}/({text} − 1)",
-                    f"the division is by {text} − 1, as in a sample variance, where the mean is taken over {text}.",
-                    "A mean divides by the number of things that were added. How many are there?",
-                )
+            for more, sign in ((-1, "−"), (1, "+")):
+                if all(k + more for k in n) and np.allclose(
+                    [c * (k + more) / k for (_, c), k in zip(ratios, n, strict=True)], 1, rtol=1e-7
+                ):
+                    text = "·".join(axis for axis, p in power.items() if p)
+                    return (
+                        "one-less-in-the-denominator" if more < 0 else "one-more-in-the-denominator",
+                        f"{text}/({text} {sign} 1)",
+                        f"the division is by {text} {sign} 1, where the mean is taken over {text}.",
+                        "A mean divides by the number of things that were added. How many are there?",
+                    )
     return None
 
 
 _NUMBERS = {1.0: "", -1.0: "−", 2.0: "2", -2.0: "−2", 0.5: "½", -0.5: "−½", 4.0: "4", 0.25: "¼"}
+
+
+def _size_in_words(axis: str) -> str:
+    return f"number of {AXES[axis]}" if axis in AXES else f"length of the axis {axis}"
 
 
 def _factor_in_words(c: float, power: dict[str, int]) -> tuple[str, str, str, str] | None:
@@ -164,7 +177,7 @@ def _factor_in_words(c: float, power: dict[str, int]) -> tuple[str, str, str, st
         return None
     text = f"{number}{'·' if number not in ('', '−') and top else ''}{top or ('1' if number in ('', '−') else '')}"
     text += f"/({under})" if "·" in under else f"/{under}" if under else ""
-    meaning = ", ".join(f"{axis} is the number of {AXES[axis]}" for axis in power if axis in AXES)
+    meaning = ", ".join(f"{axis} is the {_size_in_words(axis)}" for axis in power)
     slug = "times-" + "-".join(f"{axis}" + (f"^{p}" if p != 1 else "") for axis, p in power.items())
     if set(power.values()) == {1}:
         likely = f"a sum where the definition has a mean ({meaning})"
@@ -298,7 +311,11 @@ def transform(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding
 
 def clipped(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
     """Is the answer right but for a lowest and a highest value?"""
+    if len(wide) < 3:
+        return None
     low, high = min(a.min() for _, a, _ in wide), max(a.max() for _, a, _ in wide)
+    if sum(bool(((a > low) & (a < high)).any()) for _, a, _ in wide) < 2:
+        return None
     if low == 0 or high == 0 or not all(same(a, np.clip(r, low, high), 1e-9) for _, a, r in wide):
         return None
     return Finding(
@@ -402,8 +419,10 @@ def local_slope(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Findi
     order = np.argsort(x)
     x, mine, right = x[order], mine[order], right[order]
     close = np.diff(x) < 1e-3 * np.ptp(x)  # a function gives near values at near points
-    if not np.isfinite(mine).all() or (np.abs(np.diff(mine))[close] > 0.1 * (1 + np.abs(mine[1:][close]))).mean() > 0.2:
-        return None
+    for slope in (mine, right):
+        jumps = np.abs(np.diff(slope))[close] > 0.1 * (1 + np.abs(slope[1:][close]))
+        if not np.isfinite(slope).all() or (jumps.size and jumps.mean() > 0.2):
+            return None
     for text, function in _SLOPES:
         if same(mine, function(x) * np.ones_like(x), 1e-6):
             slope = text.replace("{}", other)

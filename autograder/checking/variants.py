@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import builtins
 import copy
 import itertools
 import re
 import time
+import types
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+import backprop
 from autograder.checking.call import call
 from autograder.checking.compare import same
 from autograder.checking.mutants import Mutant, mutants
 from autograder.checking.structure import Flat, WrongStructure, read
+from autograder.checking.values import formula
 
 if TYPE_CHECKING:
-    from autograder.checking.exercise import Exercise, Record
+    from autograder.checking.exercise import Chaff, Exercise, Record
 
 SECONDS = 0.25  # for one search: a check must answer at once
+AT_LEAST = 0.08  # however long the other rungs took
 
 
 NEXT_STEP = {
@@ -57,9 +62,39 @@ class Explanation(NamedTuple):
     outputs: list[str]
 
 
-def _explanation(mutant: Mutant, besides: str, outputs: list[str]) -> Explanation:
-    words = f"{mutant.words}; and {besides}" if besides else f"{mutant.words}."
+def _explanation(mutant: Mutant, besides: str, outputs: list[str], known: set[str] | None) -> Explanation:
+    words = mutant.words if known is None else _in_known_words(mutant.words, known)
+    words = f"{words}; and {besides}" if besides else f"{words}."
     return Explanation(mutant.operator, words, NEXT_STEP.get(mutant.operator, OTHERWISE), outputs)
+
+
+_KNOWN = {*dir(np), *dir(np.ndarray), *dir(builtins), *backprop.__all__, "np", "axis", "keepdims", "linalg"}
+
+
+def names_in(f: Callable) -> set[str]:
+    """The names that a learner's function uses; of none if it won't tell."""
+    code = getattr(getattr(f, "__wrapped__", f), "__code__", None)
+    return {*code.co_varnames, *code.co_names, *code.co_cellvars} if isinstance(code, types.CodeType) else set()
+
+
+def _in_known_words(words: str, known: set[str]) -> str:
+    """The words without names that the learner has never seen: a variant comes from somebody else's code."""
+
+    def strange(code: str) -> bool:
+        return any(name not in known | _KNOWN for name in re.findall(r"[^\W\d]\w*", code))
+
+    words = re.sub(r", (?:where|in) `([^`]+)`(?: is computed)?", lambda m: "" if strange(m[1]) else m[0], words)
+    words = re.sub(
+        r"the loop over `([^`]+)` misses its (\w+) element",
+        lambda m: f"the {m[2]} element is left out of a loop, a slice or a sum" if strange(m[1]) else m[0],
+        words,
+    )
+    words = re.sub(
+        r"\bthe (term|factor|condition|comparison) `([^`]+)`",
+        lambda m: f"a {m[1]}" if strange(m[2]) else m[0],
+        words,
+    )
+    return re.sub(r"`([^`]+)`", lambda m: "something" if strange(m[1]) else m[0], words)
 
 
 class _Kept:
@@ -102,12 +137,16 @@ def _mends(mutant: Mutant) -> bool:
     return any(sign in mutant.words for sign in ("1e-", "clip", "eps"))
 
 
-def search(exercise: Exercise, records: list[Record], bad: list[str]) -> Explanation | None:
+def search(
+    exercise: Exercise, f: Callable, records: list[Record], bad: list[str], until: float | None = None
+) -> Explanation | None:
     """The first variant that answers as the learner's function does, in every case.
 
     Parameters
     ----------
+    f : the learner's function: only its names are looked at.
     records : cases with the learner's answers.
+    until : when to stop, on the clock of ``time.perf_counter``.
     bad : names of the outputs that are wrong.
 
     Returns
@@ -121,20 +160,23 @@ def search(exercise: Exercise, records: list[Record], bad: list[str]) -> Explana
         told or records, key=lambda record: (_uninformative(record, bad), sum(a.size for a in record.answer.values()))
     )
     others = [record for record in records if record is not first]
-    outcome = call(_search, (exercise, first, others, bad))
-    return outcome.value
+    now = time.perf_counter()
+    end = now + SECONDS if until is None else max(until, now + AT_LEAST)
+    known = {*exercise.parameters, *exercise.outputs, *first.expected, *names_in(f)}
+    return call(_search, (exercise, first, others, bad, known, end)).value
 
 
 def _uninformative(record: Record, bad: list[str]) -> bool:
     """Whether a case can hardly tell one mistake from another: small, or right by chance."""
-    return record.case.sizes.get("N", 2) == 1 or any(
-        name in record.expected and same(record.answer.get(name), record.expected[name]) for name in bad
-    )
+    if record.case.sizes.get("N", 2) == 1 or any(not np.isfinite(a).all() for a in record.answer.values()):
+        return True
+    return any(name in record.expected and same(record.answer.get(name), record.expected[name]) for name in bad)
 
 
-def _search(exercise: Exercise, first: Record, others: list[Record], bad: list[str]) -> Explanation | None:
+def _search(
+    exercise: Exercise, first: Record, others: list[Record], bad: list[str], known: set[str], end: float
+) -> Explanation | None:
     partly: dict[str, Explanation] = {}
-    end = time.perf_counter() + SECONDS
     right = exercise.right(first.case.args)
     with np.errstate(all="ignore"):
         for mutant, besides in _candidates(exercise):
@@ -143,7 +185,7 @@ def _search(exercise: Exercise, first: Record, others: list[Record], bad: list[s
             answer = _answer(exercise, mutant.function, first, right)
             if first.call.error is not None:
                 if _same_error(answer, first.call.error) and all(_alike(exercise, mutant, r, bad) for r in others):
-                    return _explanation(mutant, besides, bad)
+                    return _explanation(mutant, besides, bad, known)
                 continue
             if not isinstance(answer, dict) or answer.keys() != first.answer.keys():
                 continue
@@ -151,16 +193,47 @@ def _search(exercise: Exercise, first: Record, others: list[Record], bad: list[s
             names = [name for name in hits if name in bad]
             if not names:
                 continue
+            if all(_equal(answer[name], first.expected.get(name)) for name in names):
+                continue  # right where the learner's answer is nearly so
             if len(hits) == len(first.answer) and all(_alike(exercise, mutant, r, list(r.expected)) for r in others):
-                return _explanation(mutant, besides, bad)
+                return _explanation(mutant, besides, bad, known)
             names = [
                 name
                 for name in names
                 if not _equal(answer[name], first.expected[name])
                 and all(_alike(exercise, mutant, r, [name]) for r in others)
             ]
-            partly |= {name: _explanation(mutant, besides, names) for name in names}
+            partly |= {name: _explanation(mutant, besides, names, known) for name in names}
     return next(iter(partly.values()), None)
+
+
+def scaled_mistake(exercise: Exercise, records: list[Record]) -> tuple[Chaff, str] | None:
+    """A named mistake that gives the learner's answer but for one factor, which follows a formula in the sizes."""
+    for chaff in exercise.chaffs:
+        ratios = []
+        for record in records:
+            answer = _answer(exercise, chaff.function, record, exercise.right(record.case.args))
+            c = _common_ratio(record.answer, answer) if isinstance(answer, dict) else None
+            if c is None:
+                break
+            ratios += [(record.case.sizes, c)] if c else []
+        else:
+            if len(ratios) >= 3 and (in_words := formula(ratios)) is not None and in_words[1] not in ("0", "1"):
+                return chaff, in_words[1]
+    return None
+
+
+def _common_ratio(a: Flat, r: Flat) -> float | None:
+    """The factor between two answers; 0 if both are zero and can't tell, None if there is none."""
+    if a.keys() != r.keys() or any(a[name].shape != r[name].shape for name in a):
+        return None
+    mine, right = (np.concatenate([flat[name].ravel().astype(float) for name in a]) for flat in (a, r))
+    if not (np.isfinite(mine).all() and np.isfinite(right).all()):
+        return None
+    if not right.any():
+        return None if mine.any() else 0.0
+    c = float(right @ mine) / float(right @ right)
+    return c if c and same(mine, c * right, 1e-8) else None
 
 
 def _answer(exercise: Exercise, function: Callable, record: Record, right: Any) -> Flat | BaseException:

@@ -22,10 +22,9 @@ def difference(name: str, record: Record) -> str:
         gap = np.where(np.isfinite(a), np.abs(a - r), np.inf)
     index = np.unravel_index(int(np.argmax(gap)), r.shape)
     entry = f"[{', '.join(map(str, index))}]" if r.ndim else ""
-    return (
-        f"In the case “{record.case.name}” `{name}{entry}` should be {float(r[index]) + 0.0:.6g} and is "
-        f"{float(a[index]) + 0.0:.6g}."
-    )
+    right, mine = float(r[index]) + 0.0, float(a[index]) + 0.0
+    digits = 6 if f"{right:.6g}" != f"{mine:.6g}" else 16
+    return f"In the case “{record.case.name}” `{name}{entry}` should be {right:.{digits}g} and is {mine:.{digits}g}."
 
 
 def cases(records: list[Record]) -> str:

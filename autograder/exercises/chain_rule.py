@@ -23,8 +23,8 @@ from autograder.exercises.checking_gradients import InWords, moderate
 CHAPTER = "04-chain-rule"
 
 DEEP = 1000  # nodes: Python's usual limit of recursion
-DIAMONDS = 40  # in a ladder: 2 to the 40th power ways from top to bottom
-MOST_VISITS = 60_000  # to a graph of some hundred nodes: an order that visits each way anew makes far more
+DIAMONDS = 25  # in a ladder: 33 million ways from top to bottom
+MOST_VISITS = 60_000  # to a graph of a hundred nodes: an order that visits each way anew makes far more
 
 
 class Graph(dict[str, tuple[tuple[str, float], ...]]):
@@ -39,17 +39,17 @@ class Visits:
 
     def __init__(self, nodes: int):
         self.nodes = nodes
-        self.left = MOST_VISITS if nodes < DEEP else 100 * MOST_VISITS
+        self.left = min(MOST_VISITS, 200 * nodes**2) if nodes < DEEP else 100 * MOST_VISITS
 
     def too_many(self) -> WrongStructure:
         """What to raise when there are none left."""
         if self.nodes != 3 * DIAMONDS + 1:
-            what = f"In a graph of {self.nodes} nodes your function was still running after {MOST_VISITS:,} steps."
+            what = f"In a graph of {self.nodes} nodes your function was still at it after many thousand steps."
             step = "Print what is still to be done, in the first ten rounds of your loop. Does it become less?"
             return WrongStructure("endless", what, step)
         return WrongStructure(
             "visits-every-way",
-            f"a ladder of {DIAMONDS} diamonds has {self.nodes} nodes, and 2 to the power of {DIAMONDS} ways from the "
+            f"A ladder of {DIAMONDS} diamonds has {self.nodes} nodes, and 2 to the power of {DIAMONDS} ways from the "
             f"root to the first node. Your function walks along every one of them; it was stopped after "
             f"{MOST_VISITS:,} steps.",
             "What could your function remember, so as not to visit a node, and all that is behind it, again?",
@@ -152,7 +152,7 @@ def _too_deep(graph: Graph, error: RecursionError) -> Exception:
         return error
     return WrongStructure(
         "recursion-too-deep",
-        f"your function raised `RecursionError`: it calls itself once for every node along the way, and Python stops "
+        f"Your function raised `RecursionError`: it calls itself once for every node along the way, and Python stops "
         f"at a depth of {sys.getrecursionlimit():,}.",
         "Real graphs are that deep. Which list of your own could remember what is still to be done, in a loop?",
     )
@@ -162,6 +162,25 @@ def _computed_from(graph: Graph, name: str, slopes: bool = False) -> str:
     """The parents of a node in words."""
     parents = [f"{parent} (slope {slope:.3g})" if slopes else parent for parent, slope in graph[name]]
     return ", ".join(parents) if parents else "nothing: a leaf"
+
+
+def _graph_unchanged(f: Callable, seed: int) -> Finding | None:
+    """The parents and slopes of a graph must be as before."""
+    graph = Draw(np.random.default_rng(seed)).graph((), (0,), (0,), (1, 2))
+    nodes = build(graph)
+    before = {name: (node.parents, node.local_grads) for name, node in nodes.items()}
+    call(f, (list(nodes.values())[-1],))
+    for name, node in nodes.items():
+        after = (node.parents, node.local_grads)
+        for what, old, new in zip(("parents", "local_grads"), before[name], after, strict=True):
+            if len(old) != len(new) or any(a is not b and a != b for a, b in zip(old, new, strict=True)):
+                return Finding(
+                    f"Your function changed `{name}.{what}`.",
+                    "graph-changed",
+                    "the graph is used up on the way; a second call finds another graph.",
+                    f"Which line writes on `.{what}` of a node?",
+                )
+    return None
 
 
 # topological_order
@@ -513,13 +532,13 @@ _REPAIRS: tuple[tuple[str, Callable[[_Listed], list[str]], str, str], ...] = (
     ),
     (
         "root-missing",
-        lambda listed: [*listed.names, listed.root],
+        lambda listed: [*listed.names, *({listed.root} - set(listed.names))],
         "the root itself is not listed: only parents are.",
         "Which line of yours puts `root` into the list?",
     ),
     (
         "leaves-missing",
-        lambda listed: [*_leaves(listed), *listed.names],
+        lambda listed: [*(leaf for leaf in _leaves(listed) if leaf not in listed.names), *listed.names],
         "nodes without parents are left out.",
         "What does your function do with a node whose `parents` is `()`?",
     ),
@@ -558,7 +577,7 @@ def _in_general(wrong: list[_Listed]) -> tuple[str, str, str]:
         )
     return (
         "child-before-parent",
-        "a node is listed although not all of its parents are: the walk comes to it by another way first.",
+        "a node is put into the list although not all of its parents are in it yet.",
         "At which moment have all parents of a node been listed?",
     )
 
@@ -573,6 +592,7 @@ topological_order = InWords(
     make_cases=_order_cases,
     oracle=_nearest_order,
     adapt=_as_numbers,
+    properties=(_graph_unchanged,),
     explain=_why_disordered,
     retell=_told_of_order,
     formula="depth first, with a set of visited nodes: append a node when all of its parents have been appended",
@@ -581,7 +601,7 @@ topological_order = InWords(
 
 @topological_order.wheat
 def recursive_with_a_higher_limit(root):
-    sys.setrecursionlimit(100_000)
+    sys.setrecursionlimit(5_000)
     order, seen = [], set()
 
     def visit(node):
@@ -808,7 +828,7 @@ def _without_second_look(root):
 
 @topological_order.chaff(
     "marks-left-behind",
-    "marks are set on the nodes and never taken off: the next call on this graph takes all nodes for visited.",
+    "what the first call wrote on the nodes stays there: the next call on this graph takes them for visited.",
     "What does your function write on the nodes, and who wipes it off?",
 )
 def _(root):
@@ -896,26 +916,6 @@ def _gradient(node: Node) -> float:
     raise WrongStructure("grad-not-a-number", what, "Which line writes on `.grad`, and what?")
 
 
-def _graph_unchanged(f: Callable, seed: int) -> Finding | None:
-    """The parents and slopes of a graph must be as before."""
-    graph, _ = _backward_cases(np.random.default_rng(seed))[0].args
-    nodes = build(graph)
-    before = {name: (node.parents, node.local_grads) for name, node in nodes.items()}
-    call(f, (list(nodes.values())[-1],))
-    for name, node in nodes.items():
-        for what, old, new in zip(
-            ("parents", "local_grads"), before[name], (node.parents, node.local_grads), strict=True
-        ):
-            if len(old) != len(new) or any(a is not b and a != b for a, b in zip(old, new, strict=True)):
-                return Finding(
-                    f"Your function changed `{name}.{what}`.",
-                    "graph-changed",
-                    "the graph is used up on the way back; a second call finds another graph.",
-                    "Which line writes on a node something other than `.grad`?",
-                )
-    return None
-
-
 def _told_of_gradients(f: Callable, cases: list[Case], findings: list[Finding]) -> list[Finding]:
     """The first graph with wrong gradients, node by node."""
     of_values = [finding for finding in findings if backward.speaks_of_values(finding)]
@@ -943,7 +943,7 @@ def _told_of_gradients(f: Callable, cases: list[Case], findings: list[Finding]) 
     rows = [
         (name, _computed_from(graph, name, slopes=True), *_two_numbers(right[k], mine[k]))
         for k, name in enumerate(graph)
-    ]  # fmt: skip
+    ]
     table = (("node", "computed from", "`.grad` should be", "yours"), *rows) if len(graph) <= 9 else ()
     return [replace(finding, what=what, table=table), *others]
 
@@ -1063,6 +1063,7 @@ def _backward_with(
     keeps: Callable[[Node, Node], bool] = lambda node, root: True,
     clears: bool = False,
     result_adds: bool = True,
+    averages: bool = False,
 ) -> Callable[[Node], None]:
     """A backward pass: with the defaults the right one; each option is a mistake that learners make."""
 
@@ -1074,9 +1075,10 @@ def _backward_with(
         old = {node: node.grad for node in nodes}
         flow = dict.fromkeys(nodes, 0.0) if apart else dict(old)
         flow[root] = seed if apart or not seed_adds else flow[root] + seed
+        uses = Counter(parent for node in nodes for parent in node.parents)
         for node, k in edges(root):
             parent = node.parents[k]
-            sent = slope(node.local_grads, k) * upstream(flow[node])
+            sent = slope(node.local_grads, k) * upstream(flow[node]) / (uses[parent] if averages else 1)
             flow[parent] = flow[parent] + sent if adds else sent
         for node in nodes:
             if keeps(node, root):
@@ -1132,8 +1134,15 @@ _TWISTS = (
            "among the parents.", "z = x + y: if x goes up by 1 alone, how much does z?"),
     _Twist({"slope": lambda slopes, k: 1 / slopes[k]}, "divided-by-slope", "the gradient is divided by the slope.",
            "y = 3x: by how much does y move if x moves by 1?"),
-    _Twist({"seed": 0.0}, "root-not-seeded", "the root's own gradient is never set, so that zeros flow.",
-           "What is the derivative of the root by itself?"),
+    _Twist({"slope": lambda slopes, k: abs(slopes[k])}, "sign-lost", "the absolute value of each slope is taken.",
+           "Can a slope be negative?"),
+    _Twist({"averages": True}, "averaged", "what arrives at a node on several ways is averaged; it should add up.",
+           "If x goes up a little, and x is used twice: how much does the result move?"),
+    _Twist({"edges": lambda root: iter(())}, "stops-at-the-root", "the gradient does not leave the root: nothing is "
+           "passed on.", "How does the gradient come from a node to its parents?"),
+    _Twist({"seed": 0.0}, "root-not-seeded", "every `.grad` stays 0: the root's own is never set, so that zeros flow, "
+           "or what is computed is not written on `.grad`.", "After your call, what stands in `root.grad`, and which "
+           "line of yours put it there?"),
     _Twist({"seed": -1.0}, "sign-flipped", "the root starts with −1.", "What is the derivative of the root by itself?"),
     _Twist({"seed": 2.0}, "root-seeded-twice", "the root starts with 2: it gets its 1 twice.",
            "How often does your code add to `root.grad`?"),
@@ -1150,7 +1159,6 @@ _STALE = (
     "At the start of a second call, what stands in `.grad` of an inner node? May it be passed on?",
 )
 _STYLES = (
-    _Twist({}, "", "", ""),
     _Twist({"apart": False}, *_STALE),
     _Twist({"apart": False, "seed_adds": False}, *_STALE),
     _Twist({"clears": True}, "starts-from-zero", "every `.grad` is set to 0 first, so that a second call does not add "
@@ -1163,35 +1171,43 @@ _STYLES = (
 
 def _why_not_backward(f: Callable) -> Finding | None:
     """A way back with one or two mistakes that gives these gradients, or the simplest graph on which they are wrong."""
-    answers = []
+    answers: dict[str, list[tuple[Case, np.ndarray]]] = {"one call": [], "adding up": []}
     for case in _backward_cases(np.random.default_rng(0)):
-        if case.group in ("one call", "adding up"):
+        if case.group in answers:
             outcome = call(backward.adapted(f), copy.deepcopy(case.args))
             if outcome.error is None:
-                answers.append((case, outcome.value))
+                answers[case.group].append((case, outcome.value))
     what = "`grad` is not right."
-    for twists in _combinations():
-        options = {key: value for twist in twists for key, value in twist.options.items()}
-        if len(options) < sum(len(twist.options) for twist in twists):
-            continue
-        variant = _as_gradients(_backward_with(**options))
-        if answers and all(same(variant(*case.args), answer) for case, answer in answers):
-            likely = " Besides, ".join(twist.likely for twist in twists)
-            return Finding(what, twists[0].cause, likely, twists[0].next_step)
-    wrong = {case.name for case, answer in answers if not same(answer, backward.right(case.args))}
+    for twists in _combinations(_TWISTS):
+        if _gives(twists, answers["one call"]):
+            found = [*twists]
+            if answers["adding up"] and not _gives(twists, answers["adding up"]):
+                found += next(([s] for s in _STYLES if _gives((*twists, s), answers["adding up"])), [])
+            if found:
+                likely = " Besides, ".join(twist.likely for twist in found)
+                return Finding(what, found[0].cause, likely, found[0].next_step)
+            break
+    told = [*answers["one call"], *answers["adding up"]]
+    wrong = {case.name for case, answer in told if not same(answer, backward.right(case.args))}
     for name, words in _SIMPLEST.items():
         if name in wrong:
             return Finding(what, *words)
     return None
 
 
-def _combinations() -> Iterator[tuple[_Twist, ...]]:
-    """One mistake, or a mistake in one call together with one in adding up, or two in one call."""
-    styles = _STYLES[1:]
-    yield from ((style,) for style in styles)
-    yield from ((twist,) for twist in _TWISTS)
-    yield from itertools.product(_TWISTS, styles)
-    yield from itertools.combinations(_TWISTS, 2)
+def _combinations(twists: tuple[_Twist, ...]) -> Iterator[tuple[_Twist, ...]]:
+    """None, each one, and each two of them."""
+    for count in range(3):
+        yield from itertools.combinations(twists, count)
+
+
+def _gives(twists: tuple[_Twist, ...], answers: list[tuple[Case, np.ndarray]]) -> bool:
+    """Whether a backward pass with some mistakes gives these answers."""
+    options = {key: value for twist in twists for key, value in twist.options.items()}
+    if len(options) < sum(len(twist.options) for twist in twists) or not answers:
+        return False
+    variant = _as_gradients(_backward_with(**options))
+    return all(same(variant(*case.args), answer) for case, answer in answers)
 
 
 _SIMPLEST = {
@@ -1210,15 +1226,15 @@ _SIMPLEST = {
         "with two parents, a slope does not come to the parent that it belongs to.",
         "`local_grads[k]` belongs to which parent?",
     ),
-    "x·x": (
-        "same-parent-twice",
-        "a node that is its child's parent twice gets only one of the two contributions, or one too many.",
-        "For y = x·x, what are `parents` and `local_grads`? How many contributions come to x?",
-    ),
     "a diamond": (
         "ways-not-added",
         "where two ways lead to a node, what arrives on them is not added up as it should be.",
         "Follow the gradient from the root along each of the two ways with a pencil. Where do they meet?",
+    ),
+    "x·x": (
+        "same-parent-twice",
+        "a node that is its child's parent twice gets only one of the two contributions, or one too many.",
+        "For y = x·x, what are `parents` and `local_grads`? How many contributions come to x?",
     ),
     "a long way and a short one": _TOO_EARLY,
     "a short way and a long one": _TOO_EARLY,
@@ -1314,7 +1330,7 @@ def asks_the_users(root):
 
 @backward.wheat
 def asks_by_recursion(root):
-    sys.setrecursionlimit(50_000)
+    sys.setrecursionlimit(5_000)
     users = {}
 
     def collect(node):
@@ -1365,7 +1381,7 @@ def flow_on_the_nodes(root):
         del node.flow
 
 
-for _twist in (*_STYLES[1:4], *_TWISTS):
+for _twist in (*_STYLES[:3], *_TWISTS):
     backward.chaff(_twist.cause, _twist.likely, _twist.next_step)(_backward_with(**_twist.options))
 
 
@@ -1446,7 +1462,7 @@ def _local_cases(rng: np.random.Generator) -> list[Case]:
         "exp": [(number(),), (-size(2, 3),), (size(2, 3),)],
         "log": [(size(1.2, 2),), (size(0.3, 0.8),), (size(3, 4),)],
         "tanh": [(number(),), (size(0.2, 0.5),), (-size(0.8, 1.2),), (20.0,)],
-        "relu": [(size(0.5, 1.5),), (-size(0.5, 1.5),), (size(2, 3),)],
+        "relu": [(size(0.2, 0.8),), (-size(0.2, 0.8),), (size(2, 3),), (-size(2, 3),)],
     }  # fmt: skip
     return [Case(op, (op, tuple(at)), group=op) for op, at in places.items()]
 
@@ -1470,6 +1486,8 @@ def _slopes(answer: Any, op: str, values: tuple[float, ...]) -> list[float]:
     if isinstance(answer, int | float | np.number) or (isinstance(answer, np.ndarray) and answer.ndim == 0):
         what = f"{where} your function returned a number; expected a tuple of {count}, one for each value."
         raise WrongStructure("not-a-tuple", what, "How is a tuple with one thing in it written? `(x)` is just x.")
+    if isinstance(answer, Iterator):
+        answer = tuple(itertools.islice(answer, 10))
     if not isinstance(answer, tuple | list | np.ndarray):
         what = f"{where} your function returned a `{type(answer).__name__}`; expected a tuple of {count}."
         raise WrongStructure("wrong-type", what, "The contract: `local_grads(op, *values) -> tuple`.")
@@ -1523,7 +1541,8 @@ _INVERSE = (
 def _safe(function: Callable[..., tuple[float, ...]], values: tuple[float, ...]) -> tuple[float, ...]:
     """Slopes by a formula that may not be defined there: then nan."""
     try:
-        return tuple(float(slope) for slope in function(*values))
+        with np.errstate(all="ignore"):
+            return tuple(float(slope) for slope in function(*values))
     except (ZeroDivisionError, ValueError, OverflowError, TypeError):
         return (math.nan,) * len(values)
 
@@ -1558,7 +1577,7 @@ _SLIPS: dict[str, tuple[_Slip, ...]] = {
               "in the slope of the base", _POWER),
         _Slip(lambda a, b: (a ** (b - 1), a**b * math.log(a)), "factor-missing", "the factor that comes down from the "
               "exponent is missing in the slope of the base", _POWER),
-        _Slip(lambda a, b: (b * a ** (b - 1), a**b * math.log(b)), "wrong-logarithm", "the logarithm is that of "
+        _Slip(lambda a, b: (b * a ** (b - 1), a**b * np.log(b)), "wrong-logarithm", "the logarithm is that of "
               "the exponent; it is the base's that is asked for", "2ᵇ = e to the power of b·(what)?"),
         _Slip(lambda a, b: (b * a ** (b - 1), math.log(a)), "power-missing", "the slope in the exponent lacks the "
               "power itself", "2ᵇ grows faster and faster with b. Does your slope?"),
@@ -1654,22 +1673,21 @@ _SLIPS: dict[str, tuple[_Slip, ...]] = {
 }  # fmt: skip
 
 
-def _slips(op: str) -> Iterator[_Slip]:
-    """What may be wrong with an operation: its own slips, and those that any operation can have."""
-    yield from _SLIPS[op]
+def _common_slips(op: str) -> Iterator[_Slip]:
+    """What may be wrong with any operation."""
     step = "Put in numbers: nudge a value by 0.01 and see how far the result moves."
 
     def right(*values):
         return backprop.local_grads(op, *values)
 
-    yield _Slip(lambda *values: right(*values)[::-1], *_SWAPPED)
     yield _Slip(lambda *values: [-slope for slope in right(*values)], *_SIGN)
+    yield _Slip(lambda *values: right(*values)[::-1], *_SWAPPED)
     yield _Slip(lambda *values: [1 / slope for slope in right(*values)], *_INVERSE)
     for factor in (2.0, 0.5):
         words = f"the slopes are {factor:g} times what they should be"
         yield _Slip(lambda *values, c=factor: [c * slope for slope in right(*values)], "constant-factor", words, step)
     yield _Slip(lambda *values: [0.0 for _ in values], "all-zeros", "the slopes are 0", step)
-    yield _Slip(lambda *values: [1.0 for _ in values], "slope-1", "the slope is always 1", step)
+    yield _Slip(lambda *values: [1.0 for _ in values], "slope-1", "the slopes are always 1", step)
     yield _Slip(lambda *values: values, "input-returned", "the values themselves are returned", step)
     yield _Slip(
         lambda *values: [slope * value for slope, value in zip(right(*values), values, strict=True)],
@@ -1677,21 +1695,17 @@ def _slips(op: str) -> Iterator[_Slip]:
         "the slope is multiplied by the value",
         "A local slope knows nothing of what comes before or after. Which factor does not belong?",
     )
-    if len(_PLACES_OF[op]) == 2:
-        for wrong in (lambda slope: -slope, lambda slope: 2 * slope, lambda slope: 0.0):
-            yield _Slip(lambda *v, w=wrong: (right(*v)[0], w(right(*v)[1])), "second-slope", "the slope in the second "
-                        "value is wrong; the first one is right", step)  # fmt: skip
-            yield _Slip(lambda *v, w=wrong: (w(right(*v)[0]), right(*v)[1]), "first-slope", "the slope in the first "
-                        "value is wrong; the second one is right", step)  # fmt: skip
     for other in _SLIPS:
-        if other != op and len(_PLACES_OF[other]) == len(_PLACES_OF[op]):
+        if other != op and _VALUES[other] == _VALUES[op]:
             yield _Slip(
-                lambda *values, o=other: backprop.local_grads(o, *values), "other-operation",
-                f"these are the slopes of {other!r}", f"Which branch of your function does {op!r} take?"
-            )  # fmt: skip
+                lambda *values, o=other: backprop.local_grads(o, *values),
+                "other-operation",
+                f"these are the slopes of `{other}`",
+                f"Which branch of your function does {op!r} take?",
+            )
 
 
-_PLACES_OF = {"add": "ab", "mul": "ab", "pow": "ab", "exp": "a", "log": "a", "tanh": "a", "relu": "a"}
+_VALUES = {"add": 2, "mul": 2, "pow": 2, "exp": 1, "log": 1, "tanh": 1, "relu": 1}  # that each operation takes
 
 
 def _wrong_slopes(f: Callable, cases: list[Case]) -> Iterator[tuple[Case, tuple, tuple]]:
@@ -1705,41 +1719,77 @@ def _wrong_slopes(f: Callable, cases: list[Case]) -> Iterator[tuple[Case, tuple,
 
 
 def _why_not_local(f: Callable) -> Finding | None:
-    """For each operation that is wrong, what was written for it."""
-    found = []
-    for case, mine, right in _wrong_slopes(f, _local_cases(np.random.default_rng(0))):
-        op, places = case.args
-        for slip in _slips(op):
-            theirs = [np.array(column) for column in zip(*(_safe(slip.slopes, v) for v in places), strict=True)]
-            if all(_same_where_defined(a, t) for a, t in zip(mine, theirs, strict=True)):
-                found.append((op, slip.cause, slip.likely, slip.next_step))
-                break
-        else:
-            found.append((op, "wrong-slope-of-" + op, _which_slope(mine, right), _BY_HAND))
-    if not found:
+    """What was written for the operations that are wrong: one thing for all of them, or for each another one."""
+    wrong = list(_wrong_slopes(f, _local_cases(np.random.default_rng(0))))
+    if not wrong:
         return None
+    what = "`da` is not right."
+    if all(same(a, r, 1e-2) for _, mine, right in wrong for a, r in zip(mine, right, strict=True)):
+        likely = (
+            "the slopes are right to a few digits: they are rounded, found by a difference, or a small constant is "
+        )
+        step = "Is there an exact formula? Is there a constant in your code that the derivation does not have?"
+        return Finding(what, "approximate", f"{likely}added for safety.", step)
+    if len(wrong) > 1:
+        for slips in zip(*(_common_slips(case.name) for case, _, _ in wrong), strict=False):
+            alike = len({slip.likely for slip in slips}) == 1
+            if alike and all(_fits(slip, case, mine) for slip, (case, mine, _) in zip(slips, wrong, strict=True)):
+                listed = listing([f"`{case.name}`" for case, _, _ in wrong])
+                return Finding(what, slips[0].cause, f"{listed}: {slips[0].likely}.", slips[0].next_step)
+    found = [(case.name, *_what_was_written(case, mine, right)) for case, mine, right in wrong]
     by_words: dict[str, list[str]] = {}
     for op, _, words, _ in found:
         by_words.setdefault(words, []).append(f"`{op}`")
     likely = "; ".join(f"{listing(ops)}: {words}" for words, ops in by_words.items()) + "."
-    return Finding("`da` is not right.", found[0][1], likely, found[0][3])
+    return Finding(what, found[0][1], likely, found[0][3])
+
+
+def _what_was_written(case: Case, mine: tuple, right: tuple) -> tuple[str, str, str]:
+    """For one operation: cause, likely cause in words, and next step."""
+    op = case.name
+    slips = [*_SLIPS[op], *_common_slips(op)]
+    for slip in slips:
+        if _fits(slip, case, mine):
+            return slip[1:]
+    bad = [k for k in range(len(mine)) if not same(mine[k], right[k])]
+    found = [next((slip for slip in slips if _fits(slip, case, mine, k)), None) for k in bad]
+    if all(found) and len(mine) > 1:
+        return found[0].cause, "; ".join(slip.likely for slip in found), found[0].next_step
+    return "wrong-slope", _where_wrong(case, mine, right), _BY_HAND
+
+
+def _fits(slip: _Slip, case: Case, mine: tuple, k: int | None = None) -> bool:
+    """Whether a slip gives the learner's slopes, or only the k-th, at all places."""
+    theirs = [np.array(column) for column in zip(*(_safe(slip.slopes, v) for v in case.args[1]), strict=True)]
+    pairs = list(zip(mine, theirs, strict=True))
+    return all(_same_or_undefined(a, t) for a, t in (pairs if k is None else pairs[k : k + 1]))
+
+
+def _same_or_undefined(a: np.ndarray, t: np.ndarray) -> bool:
+    finite = np.isfinite(t)
+    return bool(np.array_equal(finite, np.isfinite(a)) and finite.any() and same(a[finite], t[finite]))
 
 
 _BY_HAND = "Draw the curve of the operation, and read its slope at the place of the table off the drawing."
 
 
-def _same_where_defined(a: np.ndarray, t: np.ndarray) -> bool:
-    defined = np.isfinite(t)
-    return bool(defined.any()) and np.isfinite(a[defined]).all() and same(a[defined], t[defined])
-
-
-def _which_slope(mine: tuple, right: tuple) -> str:
-    if len(mine) == 1:
-        return "the slope is not right"
+def _where_wrong(case: Case, mine: tuple, right: tuple) -> str:
+    """Which slope is wrong, or for which values."""
     good = [same(a, r) for a, r in zip(mine, right, strict=True)]
-    if any(good):
-        return f"the slope in the {'first' if good[1] else 'second'} value is not right; the other one is"
-    return "neither slope is right"
+    if len(good) == 2:
+        which = (
+            "neither slope is right" if not any(good) else "the slope in the {} value is not right; the other one is"
+        )
+        return which.format("first" if good[1] else "second")
+    fine = [same(mine[0][k : k + 1], right[0][k : k + 1]) for k in range(len(right[0]))]
+    negative = [v < 0 for (v,) in case.args[1]]
+    if fine == [not n for n in negative]:
+        return "the slope is wrong for negative values, and right for positive ones"
+    return (
+        "the slope is wrong for positive values, and right for negative ones"
+        if fine == negative
+        else "the slope is wrong"
+    )
 
 
 def _told_of_slopes(f: Callable, cases: list[Case], findings: list[Finding]) -> list[Finding]:
@@ -1761,7 +1811,10 @@ def _told_of_slopes(f: Callable, cases: list[Case], findings: list[Finding]) -> 
         f"The slopes of {names} are not right. Some places:" if len(wrong) > 1 else f"The slopes of {names} are wrong:"
     )
     table = (("operation", "should be", "yours"), *((name, r, a) for name, a, r in rows))
-    explained = _why_not_local(f) or of_values[0]
+    explained = _why_not_local(f)
+    if explained is None or explained.cause == "wrong-slope":
+        explained = of_values[0]  # the ladder may have found more
+        explained = replace(explained, next_step=explained.next_step.split(" (`d")[0])
     return [replace(explained, what=what, table=table), *(other for other in findings if other not in of_values)]
 
 

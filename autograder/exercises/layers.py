@@ -204,6 +204,15 @@ def _(dZ, X, W):
 
 
 @linear_backward.chaff(
+    "sums-multiplied",
+    "`dW` multiplies the sum of the inputs with the sum of the gradients: every example meets every other.",
+    "With two examples, which inputs meet which gradients? Multiply first, then add.",
+)
+def _(dZ, X, W):
+    return dZ @ W.T, np.outer(X.sum(axis=0), dZ.sum(axis=0)), dZ.sum(axis=0)
+
+
+@linear_backward.chaff(
     "transposed",
     "`dW` is transposed.",
     "dW has the shape of W, `(D, M)`. Which product of X and dZ has that shape?",
@@ -277,7 +286,8 @@ def _relu_at_the_kink(answer, dA, Z):
 def _neighbours(exercise: Exercise, f: Callable, dA: np.ndarray, other: np.ndarray) -> Finding | None:
     """Of a layer that works entry by entry: does an entry of the answer depend on other entries of the inputs?"""
     before = probe(exercise, f, (dA, other))
-    if before is None:
+    right = exercise.reference(dA, other)
+    if before is None or any(same(before["dZ"], np.flip(right, axis), 1e-7) for axis in (0, 1)):
         return None
     names = exercise.parameters
     for i, name in enumerate(names):
@@ -312,10 +322,17 @@ def _gate(f: Callable) -> Finding | None:
     Z = rng.permutation(np.concatenate([np.linspace(-8, 8, 640), *(s * np.geomspace(1e-9, 0.5, 80) for s in (1, -1))]))
     Z = Z[Z != 0].reshape(-1, 2)
     dA = 0.5 + rng.random(Z.shape)
-    answers = [probe(relu_backward, f, (sign * dA, Z)) for sign in (1, -1)]
-    if None in answers:
+    answers = [probe(relu_backward, f, (sign * dA, Z)) for sign in (1, -1, 0)]
+    if None in answers or answers[2]["dZ"].any():
         return None
-    up, down = (answer["dZ"] / (sign * dA) for answer, sign in zip(answers, (1, -1), strict=True))
+    up, down = (answer["dZ"] / (sign * dA) for answer, sign in zip(answers[:2], (1, -1), strict=True))
+    if np.allclose(up, -down, rtol=1e-9):
+        return Finding(
+            "`dA` and `-dA` give the same answer.",
+            "absolute-value",
+            "the sign of dA is lost: an absolute value was taken.",
+            "A gradient may be negative. Where does its sign disappear?",
+        )
     if not np.allclose(up, down, rtol=1e-9):
         return Finding(
             "What your gate lets through depends on the sign of `dA`, too.",
@@ -1022,10 +1039,10 @@ def _implied_jacobian(f: Callable) -> Finding | None:
                 "the probabilities of the first row are used for all rows.",
                 "Which row of P belongs to the second row of dP?",
             )
-    shuffled = P[[0, 2, 1]]
+    others_changed = np.concatenate([P[:1], rows_that_sum_to_1(rng, N - 1, C)])
     for k in range(C):
         basis = np.eye(N * C)[k].reshape(N, C)
-        if not same(probe(softmax_backward, f, (basis, shuffled))["dZ"][0], J[0, k, 0], 1e-7):
+        if not same(probe(softmax_backward, f, (basis, others_changed))["dZ"][0], J[0, k, 0], 1e-7):
             return Finding(
                 f"{shown}. For the first row it changes when other rows of `P` do.",
                 "examples-mixed-up",
@@ -1299,11 +1316,11 @@ def _copies_collected(f: Callable) -> Finding | None:
         taken = np.zeros((*shape, *full))
         for index in np.ndindex(*full):
             G = np.zeros(full)
-            G[index] = np.pi  # not 1: that would pass for a number in single precision
+            G[index] = 1.0
             answer = probe(unbroadcast, f, (G, shape))
             if answer is None:
                 return None
-            taken[(..., *index)] = answer["result"] / np.pi
+            taken[(..., *index)] = answer["result"]
         G = normal(np.random.default_rng(1), *full)
         whole = probe(unbroadcast, f, (G, shape))
         if whole is None or not same(whole["result"], np.tensordot(taken, G, axes=len(full)), 1e-7):

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -246,6 +247,33 @@ def _examples_of_the_batch(exercise: Exercise, make_case, f) -> Finding | None:
     return examples_counted(batches)
 
 
+def _only_rescaled(exercise: Exercise, make_case, f) -> Finding | None:
+    """Do the gradients point the right way, with their length cut to a fixed one?"""
+    each, together = [], []
+    for seed, N in ((3, 7), (4, 11)):
+        args = make_case(np.random.default_rng(seed), N).args
+        answer = probe(exercise, f, args)
+        if answer is None:
+            return None
+        right = flatten(exercise.reference(*args), exercise.outputs)
+        norms = {name: np.linalg.norm(a) for name, a in answer.items()}
+        if not all(
+            same(a * np.linalg.norm(right[name]), right[name] * norms[name], 1e-7) for name, a in answer.items()
+        ):
+            return None
+        each += norms.values()
+        together.append(np.linalg.norm(list(norms.values())))
+    for lengths, what in ((each, "each of them"), (together, "all of them together")):
+        if np.allclose(lengths, lengths[0], rtol=1e-6):
+            return Finding(
+                f"Your gradients point the right way, but the length of {what} is always {lengths[0]:.3g}.",
+                "normalised",
+                "the gradients are divided by their norm, or clipped to one.",
+                "A gradient tells how steep it is, too. Which line takes that away?",
+            )
+    return None
+
+
 def _parameters_moved(exercise: Exercise, make_case, f) -> Finding | None:
     """Are the gradients hidden in updated parameters?"""
     args = params, *_ = make_case(np.random.default_rng(5), 7).args
@@ -263,6 +291,78 @@ def _parameters_moved(exercise: Exercise, make_case, f) -> Finding | None:
         "a step was taken, and the new parameters were returned; asked for are the gradients.",
         "Which function takes the step: this one, or the one that calls it?",
     )
+
+
+_ACTIVATIONS = (
+    ("z itself, without any activation,", lambda z: z),
+    ("tanh(z)", np.tanh),
+    ("the sigmoid of z", backprop.sigmoid),
+    ("log(1 + exp(z)), a softplus,", lambda z: np.logaddexp(0, z)),
+    ("|z|", np.abs),
+    ("z cut off below 0 and above 1", lambda z: np.clip(z, 0, 1)),
+    ("z cut off below 0 and above 6", lambda z: np.clip(z, 0, 6)),
+    ("1 where z is positive, else 0,", lambda z: (z > 0).astype(float)),
+    ("min(z, 0)", lambda z: np.minimum(z, 0)),
+    ("z² where z is positive", lambda z: np.maximum(z, 0) ** 2),
+    ("z·σ(z)", lambda z: z * backprop.sigmoid(z)),
+    ("exp(z) − 1 below 0, an ELU,", lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0)))),
+    ("z where z is above 1, else 0,", lambda z: z * (z > 1)),
+    ("a softmax over the hidden units", backprop.softmax),
+)
+_Z = np.concatenate([np.linspace(-7.5, -0.5, 8), np.linspace(0.4, 7.4, 8)])
+
+
+def _activation_named(a: np.ndarray, at: Callable[[Callable], np.ndarray]) -> Finding | None:
+    """What lies between the layers, from what becomes of the numbers ``_Z`` there.
+
+    Parameters
+    ----------
+    a : what they become in the learner's network.
+    at : what they would become, seen in the same way, with a given activation.
+    """
+    what = "Inputs of our own show what lies between the layers: "
+    hint = "What should become of z = −1, and of z = 2, between the two layers? What does your line make of them?"
+    relu = at(lambda z: np.maximum(z, 0))
+    if np.allclose(a, relu, rtol=1e-6, atol=1e-9):
+        return None
+    for name, function in _ACTIVATIONS:
+        if np.allclose(a, at(function), rtol=1e-6, atol=1e-9):
+            return Finding(f"{what}it is not max(z, 0).", "wrong-activation", f"{name} stands where it belongs.", hint)
+    below = _Z < 0
+    slope = (a - relu)[below] / _Z[below]
+    if np.allclose(a[~below], relu[~below], rtol=1e-6) and np.allclose(slope, slope[0], rtol=1e-6):
+        return Finding(
+            f"{what}z = −1 becomes {-slope[0]:.3g}.",
+            "leaky",
+            f"{slope[0]:.3g} of every negative z is let through: that is a leaky ReLU.",
+            "What is max(z, 0) at z = −1?",
+        )
+    return None
+
+
+def _wrong_activation_forward(exercise: Exercise, as_params, f) -> Finding | None:
+    """With W2 = 0 the gradient of W2 is a product: of what lies between the layers, and of the gradient of b2.
+
+    Parameters
+    ----------
+    as_params : makes the parameters of the exercise from two weights and two biases.
+    """
+    H, C = len(_Z), 3
+    for through_bias in (False, True):
+        first = (np.zeros((1, H)), _Z.copy()) if through_bias else (_Z[None].copy(), np.zeros(H))
+        args = (as_params(*first, np.zeros((H, C)), np.array([0.3, -0.2, 0.1])), np.ones((1, 1)), np.zeros(1, int))
+        answer = probe(exercise, f, args)
+        if answer is None:
+            return None
+        dW2, db2 = list(answer.values())[2:]
+        if abs(db2[0]) < 1e-9 or not same(dW2, np.outer(dW2[:, 0] / db2[0], db2), 1e-7):
+            return None
+        a = dW2[:, 0] / db2[0]
+        if through_bias and not np.allclose(a, np.maximum(_Z, 0), rtol=1e-6, atol=1e-9):
+            return _bias_elsewhere(a, _Z)
+        if (finding := _activation_named(a, lambda function: function(_Z[None])[0])) is not None:
+            return finding
+    return None
 
 
 def _head_guesses(Z: np.ndarray, y: np.ndarray) -> tuple[Guess, ...]:
@@ -313,6 +413,17 @@ def _head_guesses(Z: np.ndarray, y: np.ndarray) -> tuple[Guess, ...]:
               "to whole numbers.", "Print `P` just before the labels are subtracted. Which dtype has it?"),
         Guess(P / len(y) - Y, "divided-too-early", "P is divided by N before the labels are subtracted: they are not "
               "divided.", "Which terms does the 1/N of the mean loss multiply?"),
+        Guess(P - 1, "wrong-labels", "1 is subtracted from all probabilities, not only at the label.", labels),
+        Guess(P * (1 - Y), "wrong-labels", "the right class gets no gradient: where 1 should be subtracted, stands 0.",
+              labels),
+        Guess(backprop.softmax(Z / 2) - Y, "logits-scaled", "the logits are halved before the softmax.",
+              "By what are the logits divided? The definition has no such number."),
+        Guess(backprop.softmax(2 * Z) - Y, "logits-scaled", "the logits are doubled before the softmax.",
+              "With what are the logits multiplied? The definition has no such number."),
+        Guess(backprop.softmax(np.maximum(Z, 0)) - Y, "relu-on-logits", "the logits went through a ReLU.",
+              "What lies between the last layer and the softmax?"),
+        Guess((backprop.softmax(np.maximum(Z, 0)) - Y) * (Z > 0), "relu-on-logits", "the logits went through a ReLU, "
+              "forward and backward.", "What lies between the last layer and the softmax?"),
         Guess(P - 1 / C, "wrong-labels", "a uniform distribution was subtracted, not the labels.", labels),
         Guess(P - np.eye(C)[Z.argmax(axis=1)], "wrong-labels", "the predicted class was taken for the label.", labels),
         Guess(P - np.eye(C)[(y + 1) % C], "wrong-labels", "the labels are one too large.", labels),
@@ -321,6 +432,10 @@ def _head_guesses(Z: np.ndarray, y: np.ndarray) -> tuple[Guess, ...]:
               "examples: `P[:, y]` is whole columns.", "One entry a row: which pair of indices picks entry y[n] of "
               "row n?"),
     )  # fmt: skip
+
+
+def _head_terms(P: np.ndarray, Y: np.ndarray) -> dict[str, np.ndarray]:
+    return {"P": P, "onehot": Y, "1": np.ones_like(P)}
 
 
 def _two_layer_stages(rng: np.random.Generator, N: int) -> tuple[tuple, list[Stage]]:
@@ -333,7 +448,7 @@ def _two_layer_stages(rng: np.random.Generator, N: int) -> tuple[tuple, list[Sta
     first = {name: d @ params["W2"].T for name, d in back.items()}
     last = {"P": P, "P / N": P / N, "Y": Y, "(Y - P) / N": -dZ2, "Z2": Z2, "Z1": Z1, "A1": A1, "X": X}
     return (params, X, y), [
-        Stage("W2", "dZ2", ("A1", A1), dZ2, "(P - onehot) / N", last, "b2", _head_guesses(Z2, y)),
+        Stage("W2", "dZ2", ("A1", A1), dZ2, "(P - onehot) / N", last, "b2", _head_guesses(Z2, y), _head_terms(P, Y)),
         Stage("W1", "dZ1", ("X", X), first["dA1"] * (Z1 > 0), "dA1 * (Z1 > 0)", first | {"Z1": Z1, "A1": A1}, "b1"),
     ]
 
@@ -345,7 +460,9 @@ def _two_layer_batch(rng: np.random.Generator, N: int) -> Case:
 def _explain_two_layers(f) -> Finding | None:
     return (
         _parameters_moved(two_layer_grads, _two_layer_batch, f)
+        or _only_rescaled(two_layer_grads, _two_layer_batch, f)
         or _examples_of_the_batch(two_layer_grads, _two_layer_batch, f)
+        or _wrong_activation_forward(two_layer_grads, lambda *p: dict(zip(("W1", "b1", "W2", "b2"), p, strict=True)), f)
         or _first_wrong_step(two_layer_grads, _two_layer_stages, f)
     )
 
@@ -406,24 +523,23 @@ _LOSSES = (
     ("the logarithm of a mean, not the mean of logarithms", lambda Z, y: -np.log(_at_labels(_P(Z), y).mean())),
     ("the median over the examples, not the mean", lambda Z, y: np.median(-_at_labels(_LOG_P(Z), y))),
     ("the largest of the examples' losses, not the mean", lambda Z, y: np.max(-_at_labels(_LOG_P(Z), y))),
+    ("the share of wrong predictions", lambda Z, y: np.mean(Z.argmax(axis=1) != y)),
+    ("a cross-entropy of logits that were halved", lambda Z, y: backprop.cross_entropy(Z / 2, y)),
+    ("a cross-entropy of logits that were doubled", lambda Z, y: backprop.cross_entropy(2 * Z, y)),
+    ("the mean of squared logarithms", lambda Z, y: np.mean(_at_labels(_LOG_P(Z), y) ** 2)),
+    ("the root of the cross-entropy", lambda Z, y: np.sqrt(backprop.cross_entropy(Z, y))),
+    ("the sum of the logits minus that of the label: exp and log are missing",
+     lambda Z, y: np.mean(Z.sum(axis=1) - _at_labels(Z, y))),
+    ("the largest logit minus that of the label", lambda Z, y: np.mean(Z.max(axis=1) - _at_labels(Z, y))),
     ("the exponential of the cross-entropy, the perplexity", lambda Z, y: np.exp(backprop.cross_entropy(Z, y))),
 )  # fmt: skip
-_ACTIVATIONS = (
-    ("log(1 + exp(z)), a softplus,", lambda z: np.logaddexp(0, z)),
-    ("z cut off below 0 and above 1", lambda z: np.clip(z, 0, 1)),
-    ("z cut off below 0 and above 6", lambda z: np.clip(z, 0, 6)),
-    ("1 where z is positive, else 0,", lambda z: (z > 0).astype(float)),
-    ("min(z, 0)", lambda z: np.minimum(z, 0)),
-    ("z² where z is positive", lambda z: np.maximum(z, 0) ** 2),
-    ("z·σ(z)", lambda z: z * backprop.sigmoid(z)),
-    ("exp(z) − 1 below 0, an ELU,", lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0)))),
-    ("z where z is above 1, else 0,", lambda z: z * (z > 1)),
-    ("a softmax", backprop.softmax),
-)
 
 
-def _wrong_head(f) -> Finding | None:
-    """On positive inputs and identity weights the logits are the inputs: is the loss of known logits right?"""
+def _wrong_head(f, last_resort: bool = False) -> Finding | None:
+    """On positive inputs and identity weights the logits are the inputs: is the loss of known logits right?
+
+    As a last resort that it is not is told even if the loss has no name.
+    """
     draws = []
     for seed, N, C in ((1, 3, 5), (2, 7, 4), (3, 1, 3)):
         rng = np.random.default_rng(seed)
@@ -461,39 +577,87 @@ def _wrong_head(f) -> Finding | None:
                 f"this is {name}.",
                 "Take the logits of one example and its label, and write down the loss of it step by step.",
             )
+    uniform = [-_LOG_P(Z).mean() for Z, *_ in draws]
+    shares = [(loss - backprop.cross_entropy(Z, y)) / (u - backprop.cross_entropy(Z, y))
+              for (Z, y, loss), u in zip(draws, uniform, strict=True)]  # fmt: skip
+    if np.allclose(shares, shares[0], rtol=1e-6):
+        return Finding(
+            what,
+            "labels-smoothed",
+            f"a share of {shares[0]:.3g} of each label is spread over all classes.",
+            "The contract has plain labels. Which line of yours changes them?",
+        )
+    if not last_resort:
+        return None
     return Finding(
         what,
         "wrong-step",
-        "the mistake is in what becomes of the logits, after the second layer.",
+        "the mistake is in the loss itself, or in a step that this network does not have.",
         "Take the logits of one example and its label, and write down the loss of it step by step.",
     )
 
 
 def _wrong_activation(f) -> Finding | None:
     """Where the loss of known logits is right, it tells what became of inputs of either sign on their way."""
-    rng = np.random.default_rng(4)
-    X = np.sort(3 * rng.standard_normal((9, 3)), axis=0)
-    X[:, 2] = 0.5
-    y = np.zeros(1, int)
-    mine = [probe(two_layer_loss, f, (_through(x[None]), x[None], y)) for x in X]
-    if any(answer is None for answer in mine):
-        return None
-    losses = np.array([float(answer["loss"]) for answer in mine])
 
-    def close(function) -> bool:
-        return np.allclose(losses, [backprop.cross_entropy(function(x[None]), y) for x in X], rtol=1e-8)
+    def seen(x: np.ndarray, through_bias: bool) -> float | None:
+        """The difference between the two logits, from the losses with either label."""
+        params, X = _through(x[None]), x[None]
+        if through_bias:
+            params, X = params | {"b1": x}, np.zeros_like(X)
+        losses = [probe(two_layer_loss, f, (params, X, np.array([label]))) for label in (1, 0)]
+        return None if None in losses else float(losses[0]["loss"] - losses[1]["loss"])
 
-    if close(lambda z: np.maximum(z, 0)):
-        return None
-    for name, function in _ACTIVATIONS:
-        if close(function):
-            return Finding(
-                "With identity weights and no biases the loss shows what becomes of an input between the layers.",
-                "wrong-activation",
-                f"{name} stands where max(z, 0) belongs.",
-                "What should become of z = −1, and of z = 2, between the two layers? What does your line make of them?",
-            )
+    def at(function: Callable) -> np.ndarray:
+        return np.array([function(np.array([[z, 0.5]])) @ [1, -1] for z in _Z]).ravel() + 0.5
+
+    for through_bias in (False, True):
+        found = [seen(np.array([z, 0.5]), through_bias) for z in _Z]
+        if None in found:
+            return None
+        a = np.array(found) + 0.5
+        if through_bias and not np.allclose(a, at(lambda z: np.maximum(z, 0)), rtol=1e-6, atol=1e-9):
+            return _bias_elsewhere(a, at(lambda z: z))
+        if (finding := _activation_named(a, at)) is not None:
+            return finding
     return None
+
+
+def _bias_elsewhere(a: np.ndarray, z: np.ndarray) -> Finding | None:
+    """The ReLU is right for X @ W1; what becomes of b1, alone?"""
+    if np.allclose(a, z, rtol=1e-6, atol=1e-9):
+        return Finding(
+            "A negative `b1` has an influence even where X is 0: it gets past the ReLU.",
+            "bias-after-the-relu",
+            "`b1` is added after the ReLU.",
+            "What does the ReLU look at: X @ W1, or all of Z1?",
+        )
+    if np.ptp(a) < 1e-9:
+        return Finding(
+            "`b1` has no influence on what lies between the layers.",
+            "bias-left-out",
+            "the bias of the first layer is not added.",
+            "What are the two parts of a linear layer?",
+        )
+    return None
+
+
+def _shift_of_logits(f) -> Finding | None:
+    """The same number added to all logits of a row changes no loss, unless something lies between them."""
+    rng = np.random.default_rng(6)
+    params, X, y = _two_layer_batch(rng, 7).args
+    low = params | {"b2": params["b2"] - 20}
+    answers = [probe(two_layer_loss, f, (p, X, y)) for p in (params, low)]
+    if None in answers or np.isclose(answers[0]["loss"], answers[1]["loss"], rtol=1e-7):
+        return None
+    if not np.isclose(answers[1]["loss"], np.log(4), rtol=1e-7):
+        return None
+    return Finding(
+        "With 20 subtracted from all of `b2` your loss is ln C, as if all logits were equal; it should not change.",
+        "relu-on-logits",
+        "negative logits are cut off: they went through a ReLU.",
+        "What lies between Z2 and the loss?",
+    )
 
 
 def _losses_counted(f) -> Finding | None:
@@ -547,8 +711,37 @@ def _term_without_data(f) -> Finding | None:
     )
 
 
+def _bounded(f) -> Finding | None:
+    """Does the loss of one example stop growing where its label becomes very improbable?"""
+    gaps = np.array([5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0])
+    answers = [
+        probe(two_layer_loss, f, (_through(Z), Z, np.zeros(1, int))) for Z in np.array([[[1.0, 1 + g]] for g in gaps])
+    ]
+    if None in answers:
+        return None
+    losses = np.array([float(answer["loss"]) for answer in answers])
+    right = np.log1p(np.exp(-gaps)) + gaps
+    good = np.isclose(losses, right, rtol=1e-3)
+    if good.all() or not good[0] or np.ptp(losses[~good]) > 1e-2 * losses[-1] or not np.isfinite(losses).all():
+        return None
+    return Finding(
+        f"However improbable a label is, your loss of one example is never above {losses[-1]:.4g}.",
+        "bounded",
+        f"probabilities are kept above {np.exp(-losses[-1]):.1g}: by a clip, or a constant in the logarithm.",
+        "Is there a constant in your code that the derivation does not have? The logarithm can be taken on paper.",
+    )
+
+
 def _explain_loss(f) -> Finding | None:
-    return _wrong_head(f) or _losses_counted(f) or _wrong_activation(f) or _term_without_data(f)
+    return (
+        _wrong_head(f)
+        or _losses_counted(f)
+        or _wrong_activation(f)
+        or _shift_of_logits(f)
+        or _bounded(f)
+        or _term_without_data(f)
+        or _wrong_head(f, last_resort=True)
+    )
 
 
 two_layer_loss = Exercise(
@@ -702,20 +895,20 @@ def written_out(params, X, y):
     P /= P.sum(axis=1, keepdims=True)
     P[range(len(y)), y] -= 1
     P /= len(y)
-    back = P @ params["W2"].T
-    back[A1 <= 0] = 0
-    return dict(W2=A1.T @ P, b2=P.sum(0), W1=X.T @ back, b1=back.sum(0))
+    dZ1 = P @ params["W2"].T
+    dZ1[A1 <= 0] = 0
+    return dict(W2=A1.T @ P, b2=P.sum(0), W1=X.T @ dZ1, b1=dZ1.sum(0))
 
 
 @two_layer_grads.wheat
 def example_by_example(params, X, y):
     grads = {key: np.zeros_like(value) for key, value in params.items()}
-    for x, k in zip(X, y, strict=True):
-        z1, a1, z2 = _forward(params, x[None])
-        d2 = backprop.softmax(z2)[0]
-        d2[k] -= 1
-        d1 = (params["W2"] @ d2) * (z1[0] > 0)
-        for key, g in (("W2", np.outer(a1[0], d2)), ("b2", d2), ("W1", np.outer(x, d1)), ("b1", d1)):
+    for x, label in zip(X, y, strict=True):
+        Z1, A1, Z2 = _forward(params, x[None])
+        dZ2 = backprop.softmax(Z2)[0]
+        dZ2[label] -= 1
+        dZ1 = (params["W2"] @ dZ2) * (Z1[0] > 0)
+        for key, g in (("W2", np.outer(A1[0], dZ2)), ("b2", dZ2), ("W1", np.outer(x, dZ1)), ("b1", dZ1)):
             grads[key] += g / len(y)
     return grads
 
@@ -723,23 +916,23 @@ def example_by_example(params, X, y):
 @two_layer_grads.wheat
 def by_einsum(params, X, y):
     Z1, A1, Z2 = _forward(params, X)
-    d2 = (backprop.softmax(Z2) - np.eye(Z2.shape[1])[y]) / len(X)
-    d1 = np.einsum("nc,hc->nh", d2, params["W2"]) * (Z1 >= 0)
+    dZ2 = (backprop.softmax(Z2) - np.eye(Z2.shape[1])[y]) / len(X)
+    dZ1 = np.einsum("nc,hc->nh", dZ2, params["W2"]) * (Z1 >= 0)
     return {
-        "W1": np.einsum("nd,nh->dh", X, d1),
-        "b1": np.einsum("nh->h", d1),
-        "W2": np.einsum("nh,nc->hc", A1, d2),
-        "b2": np.einsum("nc->c", d2),
+        "W1": np.einsum("nd,nh->dh", X, dZ1),
+        "b1": np.einsum("nh->h", dZ1),
+        "W2": np.einsum("nh,nc->hc", A1, dZ2),
+        "b2": np.einsum("nc->c", dZ2),
     }
 
 
 @two_layer_grads.wheat
 def divides_at_the_end(params, X, y):
     Z1, A1, Z2 = _forward(params, X)
-    d2 = backprop.softmax(Z2)
-    d2[np.arange(len(y)), y] -= 1
-    d1 = np.where(Z1 > 0, d2 @ params["W2"].T, 0.0)
-    grads = {"W2": A1.T @ d2, "b2": d2.sum(axis=0), "W1": X.T @ d1, "b1": d1.sum(axis=0)}
+    dZ2 = backprop.softmax(Z2)
+    dZ2[np.arange(len(y)), y] -= 1
+    dZ1 = np.where(Z1 > 0, dZ2 @ params["W2"].T, 0.0)
+    grads = {"W2": A1.T @ dZ2, "b2": dZ2.sum(axis=0), "W1": X.T @ dZ1, "b1": dZ1.sum(axis=0)}
     return {key: g / len(X) for key, g in grads.items()}
 
 
@@ -842,6 +1035,8 @@ _TWO_LAYER_CHAFFS = (
      _two_layer(gate=lambda dA1, Z1: dA1 * np.maximum(Z1, 0) * (1 - np.maximum(Z1, 0)))),
     ("no-activation", "there is no ReLU in the forward pass.", "What lies between the two linear layers?",
      _two_layer(activation=lambda Z1: Z1)),
+    ("bias-left-out", "the biases are not added on the way forward.", "Each layer is X @ W + b.",
+     lambda params, X, y: backprop.two_layer_grads(params | {"b1": 0 * params["b1"], "b2": 0 * params["b2"]}, X, y)),
     ("onehot-missing", "dZ2 is P / N; the labels are not subtracted.", "The rows of dZ2 sum to 0. Do yours?",
      _two_layer(dlogits=lambda Z, y: backprop.softmax(Z) / len(y))),
     ("no-shift", "the softmax overflows at large logits: inf/inf is nan.", "Shift each row by its maximum.",
@@ -934,7 +1129,17 @@ def _mlp_stages(rng: np.random.Generator, N: int, sizes=(5, 7, 11, 4), names=("d
     context = values | {"P": P, "P / N": P / N, "Y": Y, "(Y - P) / N": -dZ}
     W, b = names
     stages = [
-        Stage(f"{W}[2]", "dZ3", ("A2", inputs[2]), dZ, "(P - onehot) / N", context, f"{b}[2]", _head_guesses(Zs[2], y))
+        Stage(
+            f"{W}[2]",
+            "dZ3",
+            ("A2", inputs[2]),
+            dZ,
+            "(P - onehot) / N",
+            context,
+            f"{b}[2]",
+            _head_guesses(Zs[2], y),
+            _head_terms(P, Y),
+        )
     ]
     for i in (1, 0):
         back = {f"dA{i + 1}": dZ @ params[i + 1][0].T}
@@ -959,17 +1164,17 @@ def _mlp_batch(rng: np.random.Generator, N: int) -> Case:
     return _mlp_case(rng, "", N, [5, 3, 4])
 
 
-def _order_reversed(f) -> Finding | None:
+def _order_reversed(f, exercise: Exercise, rest: tuple = ()) -> Finding | None:
     """Do the shapes fit if the list is read from the other end?"""
     params, X, y = _mlp_batch(np.random.default_rng(6), 7).args
     try:
-        shapes = [(np.shape(dW), np.shape(db)) for dW, db in call(f, (params, X, y)).value]
+        shapes = [(np.shape(W), np.shape(b)) for W, b in call(f, (copy.deepcopy(params), X, y, *rest)).value]
     except (TypeError, ValueError):
         return None
     if shapes != [(W.shape, b.shape) for W, b in reversed(params)]:
         return None
     return Finding(
-        "The shapes of your gradients fit if the list is read from its end.",
+        f"The shapes of your `{exercise.outputs[0]}` and `{exercise.outputs[1]}` fit if the list is read from its end.",
         "order-reversed",
         "the list runs from the last layer to the first.",
         "Entry 0 belongs to the first layer. In which order did your loop collect?",
@@ -978,9 +1183,11 @@ def _order_reversed(f) -> Finding | None:
 
 def _explain_layers(f) -> Finding | None:
     return (
-        _order_reversed(f)
+        _order_reversed(f, mlp_grads)
         or _parameters_moved(mlp_grads, _mlp_batch, f)
+        or _only_rescaled(mlp_grads, _mlp_batch, f)
         or _examples_of_the_batch(mlp_grads, _mlp_batch, f)
+        or _wrong_activation_forward(mlp_grads, lambda W1, b1, W2, b2: [(W1, b1), (W2, b2)], f)
         or _first_wrong_step(mlp_grads, _mlp_stages, f)
         or _first_wrong_step(mlp_grads, _square_stages, f)
     )
@@ -1144,6 +1351,8 @@ _MLP_CHAFFS = (
      _mlp(activation=lambda Z: Z)),
     ("no-activation", "there is no ReLU between the layers.", "What lies between two linear layers?",
      _mlp(activation=lambda Z: Z, gate=lambda d, Z, A: d)),
+    ("bias-left-out", "the biases are not added on the way forward.", "Each layer is X @ W + b.",
+     lambda params, X, y: backprop.mlp_grads([(W, 0 * b) for W, b in params], X, y)),
     ("no-shift", "the softmax overflows at large logits.", "Shift each row by its maximum.",
      _mlp(dlogits=lambda Z, y: (softmax_without_shift(Z) - np.eye(Z.shape[1])[y]) / len(y))),
     ("onehot-missing", "the labels are not subtracted from the probabilities.", "The rows of dZ sum to 0. Do yours?",
@@ -1285,9 +1494,10 @@ _EPOCHS = (  # what the weights of the examples tell, in batches of 3 of 7 examp
      "Where does your loop return?", [1 / 3] * 3 + [0] * 4, [1 / 4] * 4 + [0] * 6),
     ("last-batch-only", "only the last batch was used: the step is taken once, after the loop.",
      "Which lines are inside the loop? Each batch takes a step of its own.", [1] + [0] * 6, [1 / 2] * 2 + [0] * 8),
-    ("last-batch-dropped", "the last, short batch is left out.",
+    ("examples-left-out", "1 of the 7 examples is not used, or not all of 10: the last, short batch is left out.",
      "With 5 examples in batches of 2, how many batches are there?", [1 / 3] * 6 + [0], [1 / 4] * 8 + [0] * 2),
-    ("first-batch-dropped", "the first batch is left out.", "With which index does your loop begin?",
+    ("batch-left-out", "a whole batch is left out, the first or one in between.",
+     "Print the start of each batch. Which one is missing?",
      [1 / 3] * 3 + [1] + [0] * 3, [1 / 4] * 4 + [1 / 2] * 2 + [0] * 4),
     ("equal-batches", "the batches are made equally long (as `np.array_split` does), none has `batch_size` examples "
      "and a short rest.", "With 7 examples in batches of 3, how long is each batch?",
@@ -1334,7 +1544,7 @@ def _what_an_epoch_is_made_of(f) -> Finding | None:
         if found is None:
             return _step_of_something_else(params, X, y, before, answer, moved, G)
         weights.append(found)
-    return _weights_named(weights)
+    return _weights_named(weights) or _shuffles(f, 0)
 
 
 def _gradients_by_example(params, X, y) -> dict[str, np.ndarray]:
@@ -1394,6 +1604,27 @@ def _step_of_something_else(params, X, y, before, answer, moved, G) -> Finding |
             "X and y were not picked with the same indices.",
             "Take one example by the hand: which label does it meet in `mlp_grads`?",
         )
+    if all(np.allclose(step, np.round(step), atol=1e-6) for step in moved.values()):
+        return Finding(
+            "Every entry moves by a whole number of learning rates.",
+            "only-the-sign",
+            "only the sign of the gradient is used, not its size.",
+            "A steep slope should move a weight further than a gentle one. Does it?",
+        )
+    weights_only = {name: step for name, step in moved.items() if name[0] == "W"}
+    if (counts := _weights(G, weights_only)) is not None:
+        right = np.concatenate([G[name] @ counts for name in moved if name[0] == "b"])
+        mine = np.concatenate([step for name, step in moved.items() if name[0] == "b"])
+        factor = float(np.vdot(mine, right) / np.vdot(right, right))
+        if same(mine, factor * right, 1e-3):
+            return Finding(
+                f"The weights move as gradients tell them to; the biases move {factor:.3g} times as far.",
+                "uneven-step",
+                "the biases climb where they should descend."
+                if abs(factor + 1) < 1e-3
+                else "the biases are updated with another factor than the weights.",
+                "Put the two lines of your update side by side.",
+            )
     last = {name: moved[name] for name in list(moved)[-2:]}
     if (counts := _weights(G, last)) is None:
         return None
@@ -1497,13 +1728,49 @@ def _weights_named(weights: list[np.ndarray]) -> Finding | None:
             ),
             "In an epoch every example is seen exactly once.",
         )
-    lengths = sorted({round(1 / w) for w in weights[1] if abs(1 / w - round(1 / w)) < 1e-2}, reverse=True)
-    if len(lengths) and all(any(abs(w - 1 / n) < 1e-3 for n in lengths) for w in weights[1]):
+    return _batches_named(what, weights)
+
+
+def _lengths(weights: np.ndarray) -> list[int]:
+    """The lengths of batches in which examples would have these weights; none if there are no such batches."""
+    lengths: list[int] = []
+    for weight, count in zip(*np.unique(weights.round(4), return_counts=True), strict=True):
+        n = round(1 / weight) if weight > 1e-3 else 0
+        if n == 0 or count % n or abs(weight * n - 1) > 1e-2:
+            return []
+        lengths += [n] * (count // n)
+    return lengths
+
+
+def _batches_named(what: str, weights: list[np.ndarray]) -> Finding:
+    """Weights that no known mistake has: are they the right ones but for a factor, or those of other batches?"""
+    rights = [np.sort([1 / 3] * 6 + [1]), np.sort([1 / 4] * 8 + [1 / 2] * 2)]
+    factors = [np.sort(w) / right for w, right in zip(weights, rights, strict=True)]
+    if all(np.allclose(f, factors[0][0], rtol=1e-3) for f in factors):
+        return Finding(
+            what,
+            "step-scaled",
+            f"every step is {factors[0][0]:.3g} times as long as it should be.",
+            "Which number, besides `lr`, multiplies or divides your step?",
+        )
+    made = [_lengths(w) for w in weights]
+    if all(made):
         return Finding(
             what,
             "wrong-batches",
-            f"with 10 examples and `batch_size` 4 the batches have {listing([str(n) for n in lengths])} examples.",
+            f"of 10 examples with `batch_size` 4 your code makes batches of {listing([str(n) for n in made[1]])}.",
             "Where does your code take the length of a batch from?",
+        )
+    values, counts = np.unique(weights[1].round(4), return_counts=True)
+    if sorted(counts) == [2, 4, 4]:
+        shares = sorted((w * (2 if count == 2 else 4) for w, count in zip(values, counts, strict=True)), reverse=True)
+        factors = listing([f"{share:.3g}" for share in shares])
+        return Finding(
+            what,
+            "batches-weighted",
+            f"the batches count {factors} times, not once each: the step changes from batch to batch, or parameters "
+            "are averaged.",
+            "What, besides its own gradients and `lr`, enters the step of a batch?",
         )
     return Finding(what, "wrong-weights", "", "Count for one example how often it enters, and divided by what.")
 
@@ -1525,7 +1792,7 @@ def _momentum(what: str, weights: list[np.ndarray]) -> Finding | None:
 
 
 def _explain_epoch(f) -> Finding | None:
-    return _what_an_epoch_is_made_of(f) or _shuffles(f, 0)
+    return _order_reversed(f, train_epoch, (_TINY_RATE, 3, np.random.default_rng(0))) or _what_an_epoch_is_made_of(f)
 
 
 _EPOCH_FORMULA = (
@@ -1808,6 +2075,8 @@ def _as_gradients(step, lr: float = 0.5):
 
 def _explain_step(f) -> Finding | None:
     """What was returned, and whether the gradient that the step implies depends on the step's length."""
+    if (finding := _order_reversed(f, fix_network_4, (0.5,))) is not None:
+        return finding
     params, X, y = _mlp_case(np.random.default_rng(8), "", 7, [5, 3, 4, 3]).args
     short, long = (probe(fix_network_4, f, (params, X, y, lr)) for lr in (0.01, 0.5))
     if short is None or long is None:

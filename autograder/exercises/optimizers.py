@@ -575,6 +575,7 @@ def _learning_rate(*more: Choice) -> Place:
         Choice("step-doubled", "the step is twice as long", hint, lambda p: 2 * p.lr),
         Choice("step-halved", "the step is half as long", hint, lambda p: p.lr / 2),
         *_fixed("", "lr", 0.1, 0.01, 0.001),
+        Choice("step-left-out", "no step is taken", "Which line of yours takes the step?", lambda p: 0),
     ]
     return Place("the step", _argument("lr"), wrong)
 
@@ -624,8 +625,6 @@ _CORRECTIONS: list[tuple[str, str, str, Callable]] = [  # from the rate, the oth
     ("correction-sign", "the bias correction of {} has a plus for a minus", _BY_HAND, lambda b, o, t: 1 / (1 + b**t)),
     ("correction-rooted", "the bias correction of {} is put under one root too many", _BY_HAND,
      lambda b, o, t: 1 / np.sqrt(1 - b**t)),
-    ("corrected-twice", "the bias of {} is corrected twice, or the correction of `v` stands outside the root",
-     "Count the divisions, and look where the root ends.", lambda b, o, t: 1 / (1 - b**t) ** 2),
     ("base-and-exponent", "in the bias correction of {} `t` is raised to the power of the rate", _BY_HAND,
      lambda b, o, t: 1 / (1 - t**b)),
     ("root-of-the-rate", "in the bias correction of {} a root of the rate is taken, not a power", _BY_HAND,
@@ -643,6 +642,11 @@ def _correction(state: str, name: str, other: str) -> Place:
         Choice(cause, words, hint, lambda p, c=correct: c(rate(p), second(p), p.t))
         for cause, words, hint, correct in _CORRECTIONS
     ]
+    cause, words = "corrected-twice", "the bias of {} is corrected twice"
+    if state == "v":  # a root halves the power
+        cause, words = "correction-outside-root", "the bias correction of {} stands outside the root"
+    hint = "Count the divisions, and look where the root ends."
+    wrong.append(Choice(cause, words, hint, lambda p: 1 / (1 - rate(p) ** p.t) ** 2))
     return Place(f"`{state}`", lambda p: 1 / (1 - rate(p) ** p.t), wrong)
 
 
@@ -975,13 +979,15 @@ def _adam_rule(decays: bool) -> Rule:
 # The learner's function on examples of our own
 
 
+_EXAMPLES = ((3, 0.07, 0.8, 0.85, 0.2, 0.3), (7, 0.3, 0.6, 0.65, 0.06, 0.14), (2, 0.11, 0.35, 0.45, 0.4, 0.21))
+
+
 def _examples(exercise: Exercise) -> list[tuple]:
     """Arguments with few digits, so that an example can be told and worked out by hand; no two rates are alike."""
     rng = np.random.default_rng(7)
     mean, square = _states(exercise.name)
     made = []
-    for t, lr, slow, fast, eps, decay in ((3, 0.07, 0.8, 0.85, 0.2, 0.3), (7, 0.3, 0.6, 0.65, 0.06, 0.14),
-                                          (2, 0.11, 0.35, 0.45, 0.4, 0.21)):  # fmt: skip
+    for t, lr, slow, fast, eps, decay in _EXAMPLES:
         sizes = np.round(rng.uniform(0.2, 2, (4, 5)), 2) * np.where(rng.random((4, 5)) < 0.5, -1, 1)
         sizes[1, :3] = 0.43, -1.62, 0.05  # gradients of both signs, below and above 1
         sizes[3, 2] = 0.01  # a root less than eps
@@ -1029,21 +1035,23 @@ def _explain_step(exercise: Exercise, rule: Rule, f: Callable) -> Finding | None
     mistakes, unknown = _all_mistakes(rule, p, observed)
     if unknown:
         mistakes, unknown = _in_another_order(rule, p, observed) or (mistakes, unknown)
-    what = _worked_example(exercise, p, next(key for key in (*exercise.outputs[1:], "w") if key in wrong), observed)
+    name = next(key for key in (*exercise.outputs[1:], "w") if key in wrong)
+    gap = np.abs(observed[name] - right[name])
+    entry = int(np.argmax(np.where(np.isfinite(gap), gap, np.inf)))
+    what = _worked_example(exercise, p, entry, name, observed)
     if not unknown:
         causes = "-and-".join(dict.fromkeys(choice.cause for _, choice in mistakes))
         return Finding(what, causes, f"{_in_words(mistakes)} Everything else is right.", mistakes[0][1].hint)
     if all(np.allclose(observed[key], right[key], rtol=1e-3, atol=1e-4) for key in wrong):
         return None  # rounding, which the ladder finds
-    gaps = [np.nan_to_num(np.abs(part), nan=np.inf).max() for part in np.split(observed["w"] - right["w"], 3)]
-    worst = examples[int(np.argmax(gaps))]
+    shown = entry // p.entries
     return (
-        _mixes_entries(exercise, f, worst, what)
+        _mixes_entries(exercise, f, examples[shown], what)
         or (_never_longer(p, observed["w"], what) if unknown == ["w"] else None)
-        or _influences(exercise, f, worst, unknown, what)
+        or _influences(exercise, f, examples[shown], unknown, what)
         or _right_without(exercise, f, examples, what)
-        or (_does_not_scale(exercise, f, worst, what) if unknown == ["w"] and not mistakes else None)
-        or _part_that_is_wrong(exercise, p, observed, mistakes, unknown, what)
+        or (_does_not_scale(exercise, f, examples[shown], what) if unknown == ["w"] and not mistakes else None)
+        or _part_that_is_wrong(exercise, p, observed, shown, mistakes, unknown, what)
     )
 
 
@@ -1107,14 +1115,12 @@ def _mistakes_of_the_step(rule: Rule, p: SimpleNamespace, w: np.ndarray, bases: 
     return best
 
 
-def _worked_example(exercise: Exercise, p: SimpleNamespace, name: str, observed: dict) -> str:
+def _worked_example(exercise: Exercise, p: SimpleNamespace, i: int, name: str, observed: dict) -> str:
     """One entry with all its inputs, and the two numbers for it."""
-    a, r = observed[name], getattr(p, f"{name}_right")
-    gap = np.where(np.isfinite(a), np.abs(a - r), np.inf)
-    i = int(np.argmax(gap))
     inputs = [(key, getattr(p, f"{key}_old" if key in exercise.outputs[1:] else key)[i]) for key in exercise.parameters]
     given = ", ".join(f"`{key}` = {value:g}" for key, value in inputs)
-    return f"With {given}, your `{name}` is {a[i]:.6g}; it should be {r[i]:.6g}."
+    right = getattr(p, f"{name}_right")[i]
+    return f"With {given}, your `{name}` is {observed[name][i]:.6g}; it should be {right:.6g}."
 
 
 # Facts that hold whatever the learner's formula is: for mistakes that no choices explain.
@@ -1206,7 +1212,7 @@ def _never_longer(p: SimpleNamespace, w: np.ndarray, what: str) -> Finding | Non
     """Steps that are right up to a length, and never longer."""
     steps, right = w - p.w, p.w_right - p.w
     longest = np.abs(steps).max()
-    if not _equal(steps, np.clip(right, -longest, longest)).all():
+    if not _equal(steps, np.clip(right, -longest, longest)).all() or (np.abs(steps) == longest).sum() < 2:
         return None
     return Finding(
         what,
@@ -1242,7 +1248,9 @@ def _does_not_scale(exercise: Exercise, f: Callable, args: tuple, what: str) -> 
     return None
 
 
-def _part_that_is_wrong(exercise: Exercise, p, observed, mistakes: Mistakes, unknown: list[str], what: str) -> Finding:
+def _part_that_is_wrong(
+    exercise: Exercise, p: SimpleNamespace, observed: dict, shown: int, mistakes: Mistakes, unknown: list, what: str
+) -> Finding:
     """Where the mistake is, and how the wrong numbers are related to the right ones."""
     known = f" Besides, {_in_words(mistakes)}" if mistakes else ""
     for state in unknown:
@@ -1250,7 +1258,7 @@ def _part_that_is_wrong(exercise: Exercise, p, observed, mistakes: Mistakes, unk
             break
         old = getattr(p, f"{state}_old")
         for text, enters in (("the gradient", p.g), ("the square of the gradient", p.g**2), ("|`g`|", np.abs(p.g))):
-            weights = _mixture(observed[state], old, enters)
+            weights = _mixture(observed[state], old, enters, shown)
             if weights is not None:
                 return Finding(
                     what,
@@ -1280,9 +1288,9 @@ def _part_that_is_wrong(exercise: Exercise, p, observed, mistakes: Mistakes, unk
                         ("your `w` is the right one and {} × the old `w` besides", p.w),
                         ("your `w` is the right one and {} × the gradient besides", p.g),
                         ("your `w` is the right one and {} besides, in every entry", np.ones_like(gap))):  # fmt: skip
-        ratios = [_constant(part / other) for part, other in zip(np.split(gap, 3), np.split(thing, 3), strict=True)]
-        if None not in ratios:
-            number = ratios[0] + (1 if thing is step else 0)
+        ratio = _ratio(gap, thing, shown)
+        if ratio is not None:
+            number = ratio + (1 if thing is step else 0)
             return Finding(
                 what,
                 "scaled" if thing is step else "extra-term",
@@ -1294,12 +1302,12 @@ def _part_that_is_wrong(exercise: Exercise, p, observed, mistakes: Mistakes, unk
         base = getattr(p, f"{square}_right") / (1 - p.beta2**p.t if "t" in exercise.parameters else 1)
         rest = p.w * (1 - p.lr * getattr(p, "weight_decay", 0.0))
         bottom = (np.sqrt(base) + p.eps) * (rest - p.w_right) / (rest - observed["w"])
-        ratios = [_constant(part) for part in np.split((bottom - p.eps) ** 2 / base, 3)]
-        if None not in ratios:
+        ratio = _ratio((bottom - p.eps) ** 2, base, shown)
+        if ratio is not None:
             return Finding(
                 what,
                 "wrong-step",
-                f"what stands under your root is {ratios[0]:.4g} × what should, in this example.{known}",
+                f"what stands under your root is {ratio:.4g} × what should, in this example.{known}",
                 "Which of the arguments, or which product of them, has that value in this example?",
             )
     return Finding(
@@ -1310,20 +1318,26 @@ def _part_that_is_wrong(exercise: Exercise, p, observed, mistakes: Mistakes, unk
     )
 
 
-def _mixture(target: np.ndarray, old: np.ndarray, enters: np.ndarray) -> tuple[float, float] | None:
-    """The weights in the first example, if each example is a mixture of two arrays."""
+def _mixture(target: np.ndarray, old: np.ndarray, enters: np.ndarray, shown: int) -> np.ndarray | None:
+    """The weights in the example that is shown, if each example is a mixture of two arrays."""
     weights = []
-    for parts in zip(np.split(target, 3), np.split(old, 3), np.split(enters, 3), strict=True):
-        matrix = np.stack(parts[1:], axis=1)
-        solution = np.linalg.lstsq(matrix, parts[0], rcond=None)[0]
-        if not _equal(matrix @ solution, parts[0]).all():
+    for part, *parts in zip(_by_example(target), _by_example(old), _by_example(enters), strict=True):
+        matrix = np.stack(parts, axis=1)
+        weights.append(np.linalg.lstsq(matrix, part, rcond=None)[0])
+        if not _equal(matrix @ weights[-1], part).all():
             return None
-        weights.append(solution)
-    return float(weights[0][0]), float(weights[0][1])
+    return weights[shown]
 
 
-def _constant(ratios: np.ndarray) -> float | None:
-    return float(ratios[0]) if np.allclose(ratios, ratios[0], rtol=1e-6, atol=0) else None
+def _ratio(a: np.ndarray, b: np.ndarray, shown: int) -> float | None:
+    """The ratio of two arrays in the example that is shown, if it is the same for all entries of each example."""
+    ratios = _by_example(a / b)
+    same = all(np.allclose(part, part[0], rtol=1e-6, atol=0) for part in ratios)
+    return float(ratios[shown][0]) if same else None
+
+
+def _by_example(a: np.ndarray) -> list[np.ndarray]:
+    return np.split(a, len(_EXAMPLES))
 
 
 # The exercises of one step

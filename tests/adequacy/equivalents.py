@@ -72,9 +72,9 @@ EQUIVALENTS: list[Equivalent] = [
         "Both products of a matrix with its transpose have the same largest eigenvalue.",
     ),
     Equivalent(
-        "relu_backward two_layer_grads",
+        "relu_backward two_layer_grads local_grads",
         "comparison-turned",
-        ("return dA * (Z >= 0)",),
+        ("return dA * (Z >= 0)", "return (1.0 if a >= 0 else 0.0,)"),
         "Exactly at the kink any slope from 0 to 1 is right.",
     ),
     Equivalent(
@@ -119,6 +119,34 @@ EQUIVALENTS: list[Equivalent] = [
         "A comparison with nan is false by itself.",
     ),
     Equivalent(
+        "topological_order backward",
+        "…",
+        ("seen = {root}", "seen = {id(order)}"),
+        "In a graph without cycles nothing leads back to the root.",
+    ),
+    Equivalent(
+        "topological_order backward",
+        "…",
+        (
+            "stack = [(root, root.parents)]",
+            "stack.append((parent, parent.parents))",
+            "the loop ends after its first round, in the loop's head…",
+        ),
+        "The loop over parents is taken up again, here or from the start, and those that were seen are passed over.",
+    ),
+    Equivalent(
+        "local_grads",
+        "…",
+        ("return (b * a ** (b - 1), a ** b * math.log(a)…",),
+        "They differ for powers of 0 or of negative numbers, whose slope in the exponent no case asks for.",
+    ),
+    Equivalent(
+        "local_grads",
+        "outputs-swapped",
+        ("return (1.0, 1.0)",),
+        "Both slopes of a sum are the same.",
+    ),
+    Equivalent(
         "batchnorm_forward",
         "name-swapped",
         ("cache = …", "return (gamma * X_hat + beta, …)"),
@@ -143,14 +171,14 @@ EQUIVALENTS: list[Equivalent] = [
         "The first epoch is the best until another one is better.",
     ),
     Equivalent(
-        "unbroadcast matmul_backward",
+        "unbroadcast matmul_backward local_grads",
         "…",
         (
             "the case … is not treated, in the condition…",
             "if G.shape != G.shape:",
             "raise …",
         ),
-        "They differ only in what is raised for shapes that do not broadcast, and no exercise asks for that.",
+        "They differ only in what is raised for arguments that the contract excludes.",
     ),
     Equivalent(
         "unbroadcast matmul_backward",

@@ -191,7 +191,8 @@ def run(f: Callable, tasks: Iterable, what: str) -> list:
     os.environ["OMP_NUM_THREADS"] = "1"  # two processes with as many threads as cores would be in each other's way
     with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn")) as pool:
         chunk = max(1, min(8, len(tasks) // (4 * PROCESSES)))
-        return list(tqdm(pool.map(f, tasks, chunksize=chunk), what, len(tasks), unit=" checks", smoothing=0))
+        outcomes = pool.map(f, tasks, chunksize=chunk)
+        return list(tqdm(outcomes, what, len(tasks), unit=" checks", smoothing=0, disable=None))
 
 
 @dataclass
@@ -282,8 +283,12 @@ def faults(outcomes: list[Outcome], names: list[str]) -> list[str]:
             found.append(f"{name}: {len(exercise.wheats)} wheats; there should be {FEWEST_WHEATS} or more")
         if len(exercise.chaffs) < FEWEST_CHAFFS:
             found.append(f"{name}: {len(exercise.chaffs)} chaffs; there should be {FEWEST_CHAFFS} or more")
+    seen: set[tuple[str, str, int]] = set()
     for outcome in outcomes:
         task = outcome.task
+        answer = task.exercise, task.kind, task.index
+        if answer in seen:
+            continue  # one draw is enough
         if outcome.error:
             what = "the check itself fails"
         elif outcome.good or task.kind == "left-out" or (task.kind == "mutant" and excuse(task)):
@@ -295,6 +300,7 @@ def faults(outcomes: list[Outcome], names: list[str]) -> list[str]:
                 "stub": "the stub is not recognised",
                 "mutant": "a variant of the reference is accepted, and no entry says that it is equivalent",
             }[task.kind]
+        seen.add(answer)
         found.append(f"{describe(task)}: {what}\n{_indented(outcome.error or outcome.findings)}".rstrip())
     return found
 

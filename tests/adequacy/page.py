@@ -17,7 +17,7 @@ from autograder.exercises import EXERCISES
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "book" / "adequacy.md"
-HEADINGS = ["exercise", "right", "wrong", "named", "unlisted", "variants", "alike", "ms"]
+HEADINGS = ["exercise", "right", "wrong", "named", "unlisted", "variants", "ms"]
 
 
 def write_page(rows: list[Row], outcomes: list[Outcome], verdicts: list[Verdicts], incomplete: Incomplete) -> None:
@@ -88,8 +88,7 @@ def _cells(row: Row) -> list[str]:
         f"{row.named}/{row.chaffs}",
         _share(row.left_out_named, row.chaffs),
         f"{row.mutants_rejected}/{row.mutants - row.equivalents}" if row.mutants else "",
-        str(row.equivalents) if row.mutants else "",
-        f"{_ms(median(row.seconds))}; {_ms(max(row.seconds))}",
+        f"{_ms(median(row.seconds))};&nbsp;{_ms(max(row.seconds))}",
     ]
 
 
@@ -155,9 +154,9 @@ def _slipped(verdicts: list[Verdicts]) -> str:
 
 def _incomplete(incomplete: Incomplete) -> str:
     return (
-        "On our lists no answer lacks a result, so that comparing only what the learner returned costs nothing there. "
-        f"But of {incomplete.exercises} exercises with several results such a check accepts an empty answer in "
-        f"{incomplete.empty}, and one without its last result in {incomplete.shortened}; ours do in {incomplete.ours}."
+        "A check that compares only what the learner returned does not miss what is missing: of "
+        f"{incomplete.exercises} exercises with several results it accepts an empty answer in {incomplete.empty}, and "
+        f"one without its last result in {incomplete.shortened}. This book's checks accept {incomplete.ours} of them."
     )
 
 

@@ -23,8 +23,8 @@ CONTRACTS = {
     "06-network": "two_layer_loss two_layer_grads mlp_grads train_epoch "
     "fix_network_1 fix_network_2 fix_network_3 fix_network_4 fix_network_5",
     "07-optimizers": "momentum_step rmsprop_step adagrad_step adam_step adamw_step cosine_schedule",
-    "08-misbehaving": "he_init batchnorm_forward batchnorm_backward clip_by_global_norm dropout_forward dropout_backward "
-    "l2_grad early_stop",
+    "08-misbehaving": "he_init batchnorm_forward batchnorm_backward clip_by_global_norm "
+    "dropout_forward dropout_backward l2_grad early_stop",
 }
 
 

@@ -165,7 +165,7 @@ def _factor_in_words(c: float, power: dict[str, int]) -> tuple[str, str, str, st
             f"a constant factor is missing or too much{sign}.",
             "Does the loss carry a ½, or a square whose derivative brings a 2? Follow that number through your lines.",
         )
-    if number is None and list(power.values()) == [1] and abs(1 / c - round(1 / c)) < 1e-6:
+    if number is None and list(power.values()) == [1] and c and abs(1 / c - round(1 / c)) < 1e-6:
         size, (axis,) = f"{1 / c:.0f}", power
         return (
             "hard-coded-size",

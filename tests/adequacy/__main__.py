@@ -16,6 +16,7 @@ MOST_FAULTS = 100  # are printed
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python tests/adequacy", description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="draws on which every answer is judged")
+    parser.add_argument("--mutant-seeds", type=int, default=1, help="draws on which every mutant is judged")
     parser.add_argument("--exercise", action="append", choices=EXERCISES, help="this one only; may be repeated")
     parser.add_argument("--write", action="store_true", help="write book/adequacy.md")
     options = parser.parse_args()
@@ -23,7 +24,7 @@ def main() -> int:
         parser.error("--write needs all exercises")
     names = options.exercise or list(EXERCISES)
 
-    outcomes = gate.run(gate.judge, gate.tasks(names, options.seeds), "checks")
+    outcomes = gate.run(gate.judge, gate.tasks(names, options.seeds, options.mutant_seeds), "checks")
     rows = gate.rows(names, outcomes, options.seeds)
     verdicts = [v for name in names if comparison.is_gradient(EXERCISES[name]) for v in comparison.compare(name)]
     _print_rows(rows)

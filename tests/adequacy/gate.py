@@ -94,7 +94,7 @@ def twin(name: str, names: Iterable[str]) -> str:
     )
 
 
-def tasks(names: list[str], seeds: int) -> list[Task]:
+def tasks(names: list[str], seeds: int, mutant_seeds: int) -> list[Task]:
     """All checks of some exercises."""
     found = []
     for name in names:
@@ -104,7 +104,7 @@ def tasks(names: list[str], seeds: int) -> list[Task]:
             found += [Task(name, "wheat", i, seed) for i in range(len(exercise.wheats))]
             found += [Task(name, "chaff", i, seed) for i in range(len(exercise.chaffs))]
         found += [Task(name, "left-out", i) for i in range(len(exercise.chaffs))]
-    return found + mutant_tasks(names, seeds, DIAGNOSED_MUTANTS)
+    return found + mutant_tasks(names, mutant_seeds, DIAGNOSED_MUTANTS)
 
 
 def mutant_tasks(names: list[str], seeds: int = 1, diagnosed: int = 0) -> list[Task]:

@@ -115,6 +115,18 @@ EQUIVALENTS: list[Equivalent] = [
     ),
     Equivalent(
         "gradcheck",
+        "…",
+        (
+            "the case of an if is not treated, in the condition",
+            "if x.shape != measured.shape:",
+            "if measured.shape != measured.shape:",
+            "if claimed.shape != claimed.shape:",
+        ),
+        "A gradient of another shape has other values as well, once both are spread over the larger shape: the test of "
+        "the shape only says so sooner.",
+    ),
+    Equivalent(
+        "gradcheck",
         "call-left-out",
         ("return np.max(error) …",),
         "NumPy's True is as good as Python's.",

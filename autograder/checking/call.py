@@ -96,9 +96,18 @@ def _state_restored() -> Iterator[None]:
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     """Stop the learner's code, and only that: on the way out, in this file, nothing is raised."""
-    if frame is not None and frame.f_code.co_filename != __file__:
+    if frame is not None and frame.f_code.co_filename != __file__ and not _is_importing(frame):
         _stop_at_every_line(frame)
         raise TimeLimit
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported: cut short, it would stay broken for all later calls."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _stop_at_every_line(frame: FrameType | None) -> None:

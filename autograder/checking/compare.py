@@ -28,6 +28,7 @@ def agrees(a: np.ndarray, r: np.ndarray, rtol: float | None = None) -> np.ndarra
     """
     if r.size == 0:
         return np.ones(r.shape, bool)
+    a, r = (x.astype(float) if x.dtype.kind == "b" else x for x in (a, r))
     with np.errstate(all="ignore"):
         scale = np.maximum(np.abs(r), np.sqrt(np.mean(np.square(r, dtype=np.float64))))
         return (np.abs(a - r) <= (tolerance(a) if rtol is None else rtol) * np.maximum(scale, 1e-6)) & np.isfinite(r)

@@ -131,8 +131,16 @@ def _scaled_mistake(exercise: Exercise, records: list[Record], bad: list[str]) -
     if found is None:
         return None
     chaff, factor = found
+    worst = next(r for r in finite if not same(r.answer.get(bad[0]), r.expected.get(bad[0])))
+    if size := variants.written_out(factor):
+        return Finding(
+            difference(bad[0], worst),
+            "hard-coded-size",
+            f"the number {size} is written into the code, where a size belongs that differs from case to case.",
+            "Take sizes from the arguments, for example from `X.shape`: the check calls your function with several.",
+        )
     return Finding(
-        difference(bad[0], finite[0]),
+        difference(bad[0], worst),
         chaff.cause,
         f"{chaff.misconception.rstrip('.')}. Besides, all is {factor} × what that would give.",
         chaff.hint,
@@ -190,8 +198,12 @@ def _kept_from_the_first_call(exercise: Exercise, records: list[Record], wrong: 
         return None
     if not any(last in bad for bad in wrong.values()):
         return None
-    if not any(same(a, records[0].answer.get(name)) for name, a in records[-1].answer.items()):
-        return None  # right by chance in the first case, rather than kept from it
+    seen: set[tuple] = set()
+    for record in records:
+        shapes = tuple(a.shape for _, a in named_arrays(record.case.args, exercise.parameters))
+        if shapes not in seen and any(record.case.name in bad for bad in wrong.values()):
+            return None  # wrong where nothing can have been kept: right by chance in the first case
+        seen.add(shapes)
     return Finding(
         f"The first call is right; a later call with other numbers, of the same shapes (“{last}”), is not.",
         "remembers",
@@ -381,6 +393,7 @@ def _one_output(exercise: Exercise, f: Callable, name: str, records: list[Record
             return finding
     finite = [r for r in records if np.isfinite(r.answer[name]).all()]
     wide = [(r, r.answer[name].astype(float), r.expected[name].astype(float)) for r in finite]
+    held: Finding | None = None
     for rung in (
         values.rows_not_filled,
         values.rounded,
@@ -398,8 +411,12 @@ def _one_output(exercise: Exercise, f: Callable, name: str, records: list[Record
         values.per_row,
     ):
         finding = rung(exercise, f, name, wide)
-        if finding is not None:
+        if finding is not None and finding.cause == "not-linear-in-upstream":
+            held = finding  # a later rung may say which term it is
+        elif finding is not None:
             return finding
+    if held is not None:
+        return held
     return _only_there(exercise, name, records, bad)
 
 
@@ -436,8 +453,8 @@ def _wrong_shape(exercise: Exercise, name: str, records: list[Record]) -> Findin
         return Finding(
             what,
             "shape-in-some-cases",
-            "an operation that does something else where axes are 1 long, or equally long (`squeeze`, broadcasting), "
-            "or that treats only some of the axes.",
+            "an operation that does something else where axes are 1 long, or equally long (`squeeze`, broadcasting, "
+            "`@` where entries should be multiplied one by one), or that treats only some of the axes.",
             f"Print the shape of every step for an input like that of “{bad[0].case.name}”.",
         )
     return Finding(
@@ -463,7 +480,7 @@ def _shape_explained(a: np.ndarray, r: np.ndarray) -> tuple[str, str, str] | Non
                 if any(same(way(a, axis=axes, keepdims=keep), r, 1e-7) for keep in (False, True)):
                     return (
                         f"not-{verb}",
-                        f"{'axis' if count == 1 else 'axes'} {listing([str(axis) for axis in axes])} "
+                        f"{'axis' if count == 1 else 'axes'} {listing([str(axis) for axis in axes])} of your result "
                         f"{'was' if count == 1 else 'were'} not {verb} over.",
                         "Each entry of the right answer collects something from every position along an axis that it "
                         "does not have. Which operation collects?",

@@ -302,7 +302,7 @@ class Exercise(Answers):
                     f"Your function changed its argument {names}.",
                     cause="argument-changed",
                     likely="an operation in place (`-=`, `*=`, `a[...] = …`) on an array that belongs to the caller.",
-                    next_step=f"Copy first (`{re.split(r'[.[]', changed[0])[0]}.copy()`), or write it without `=`.",
+                    next_step=_how_to_copy(changed[0]),
                 )
             )
         if self._all_wrong(records, wrong):
@@ -331,7 +331,10 @@ class Exercise(Answers):
         second = call(self.adapted(f), copy.deepcopy(record.case.args))
         reading = call(read, (second.value, self._right(None, record.case), self.outputs))
         answer = reading.value[0] if reading.error is None else {}
-        if all(same(answer.get(name), a, 1e-12) for name, a in record.answer.items()):
+        if all(
+            same(answer.get(name), a, 1e-12) or np.array_equal(answer.get(name), a, equal_nan=True)
+            for name, a in record.answer.items()
+        ):
             return None
         return Finding(
             "The same arguments gave another answer when your function was called again.",
@@ -344,6 +347,13 @@ class Exercise(Answers):
     def _score(self, points: float, seed: int, findings: list[Finding], replay: str, summary: str) -> Score:
         findings = [replace(finding, replay="" if finding.cause == "not-written" else replay) for finding in findings]
         return Score(self.name, points, float(self.points), seed, summary, findings)
+
+
+def _how_to_copy(name: str) -> str:
+    whole = re.split(r"[.[]", name)[0]
+    if whole == name:
+        return f"Copy first (`{name}.copy()`), or write it without `=`."
+    return f"Write it without `=`, or copy the arrays themselves: a copy of `{whole}` would hold the same ones."
 
 
 def from_the_notebook(f: Callable) -> list[Finding]:

@@ -39,6 +39,14 @@ _FLOAT_CHANGES: list[tuple[str, str, Callable[[np.ndarray], np.ndarray]]] = [
     ),
     ("rows-reversed", "the rows of `{}` are in reverse order", lambda a: a[::-1].copy()),
 ]
+_OF_ARRAYS = {
+    "input-rounded",
+    "input-centred",
+    "softmax-of-input",
+    "sigmoid-of-input",
+    "rows-reversed",
+    "input-clipped",
+}
 _LABEL_CHANGES: list[tuple[str, str, Callable[[np.ndarray], np.ndarray]]] = [
     ("labels-shifted", "the labels in `{}` are one too small: counted from 1, or decremented", lambda y: y - 1),
     ("labels-shifted", "the labels in `{}` are one too large", lambda y: y + 1),
@@ -53,6 +61,8 @@ def wrong_inputs(args: Args, names: tuple[str, ...]) -> Iterator[tuple[str, str,
         label = _label(path, names)
         table = _LABEL_CHANGES if value.dtype.kind == "i" else _FLOAT_CHANGES
         for cause, words, change in table:
+            if value.ndim == 0 and cause in _OF_ARRAYS:
+                continue
             yield cause, words.replace("{}", label), _at(path, change)
     for i, (path, value) in enumerate(leaves):
         for other, second in leaves[i + 1 :]:

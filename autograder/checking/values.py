@@ -321,7 +321,7 @@ def clipped(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding |
     return Finding(
         f"`{name}` never goes below {low:.4g} or above {high:.4g}; between them it is right.",
         "clipped",
-        "values are cut off: `np.clip`, `min` or `max`.",
+        "values are cut off: `np.clip`, `min`, `max`, or a small constant inside a logarithm.",
         "Is a bound asked for?",
     )
 

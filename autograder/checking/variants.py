@@ -207,6 +207,15 @@ def _search(
     return next(iter(partly.values()), None)
 
 
+def written_out(c: str) -> str:
+    """The number whose reciprocal a factor is, if it looks like a size that was written into the code."""
+    try:
+        size = 1 / float(c)
+    except (ValueError, ZeroDivisionError):
+        return ""
+    return f"{size:.0f}" if size > 4 and abs(size - round(size)) < 1e-3 * size else ""
+
+
 def scaled_mistake(exercise: Exercise, records: list[Record]) -> tuple[Chaff, str] | None:
     """A named mistake that gives the learner's answer but for one factor, which follows a formula in the sizes."""
     for chaff in exercise.chaffs:

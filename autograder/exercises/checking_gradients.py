@@ -79,17 +79,6 @@ class Watched:
         return value if point.dtype.kind == "c" or not self._is_complex else value.real
 
 
-_TRUNCATED = (
-    "whole-numbers-truncated",
-    "the nudged copy of `x` is an array of whole numbers: what is stored there loses its fraction, and so the nudge.",
-    "Print the nudged array for `x = np.array([1, 2, 3])`. What is its `dtype`?",
-)
-_RESULT_TRUNCATED = (
-    "whole-numbers-truncated",
-    "the slopes are stored in an array of whole numbers, and lose their fractions: `np.zeros_like(x)` has the dtype "
-    "of `x`.",
-    "Print your result for `x = np.array([1, 2, 3])`. What is its `dtype`?",
-)
 _ALL_NUDGED = (
     "all-entries-nudged",
     "all entries of `x` are nudged at the same time, so that all slopes are mixed into one number.",
@@ -170,7 +159,7 @@ def _central_cases(rng: np.random.Generator) -> list[Case]:
     a, b, A = moderate(rng, 5), moderate(rng, 7), moderate(rng, 3, 3)
     zeros = moderate(rng, 7)
     zeros[rng.permutation(7)[:3]] = 0.0
-    whole = rng.choice([-2, -1, 1, 2], size=(2, 3))
+    whole = rng.choice([-2.0, -1.0, 1.0, 2.0], size=(2, 3))
 
     def of_a_vector(x):
         return np.exp(a @ x / 2) + np.sum(x**3)
@@ -248,10 +237,6 @@ def _told_by_places(places: list[np.ndarray], answer: np.ndarray, x: np.ndarray)
     """What the places alone tell, and the kind of the result."""
     if not places:
         return _NOT_CALLED
-    if x.dtype.kind == "i" and all(np.array_equal(place, np.round(place)) for place in places):
-        return _TRUNCATED
-    if x.dtype.kind == "i" and answer.dtype.kind in "iu" and answer.shape == x.shape:
-        return _RESULT_TRUNCATED
     nudged = [place for place in places if (place != x).any()]
     if x.size > 1 and answer.shape != x.shape and nudged and all((place != x).all() for place in nudged):
         return _ALL_NUDGED
@@ -267,7 +252,6 @@ def _central_explained(f: Callable) -> Finding | None:
         ("a vector in which entries are 0", np.array([0.0, -1.25, 0.0])),
         ("one entry", np.array([1.5])),
         ("a number of shape ()", np.array(0.5)),
-        ("whole numbers", np.array([1, -2, 3])),
     )
     for name, x in probes:
         found = _stencil(f, x, _STEP)
@@ -669,9 +653,6 @@ for _cause, _text, _hint, _function in (
      _central(places=(1.0, 0.0), divisor=lambda h: h)),
     ("multiplied-by-h", "the difference is multiplied by `h`: without brackets, `/ 2 * h` divides by 2 and then "
      "multiplies by `h`.", "Put in numbers: what is `8 / 2 * 4` in Python?", _central(divisor=lambda h: 2 / h)),
-    ("whole-numbers-truncated", "the nudged copy of `x` is an array of whole numbers: what is stored there loses its "
-     "fraction, and so the nudge.", "Print the nudged array for `x = np.array([1, 2, 3])`. What is its `dtype`?",
-     _central(dtype=None)),
     ("forward-difference", "the places are those of a forward difference, and the divisor is that of a central one.",
      "“Central” means: `x` lies in the middle. Between which two places?", _central(places=(1.0, 0.0))),
     ("backward-difference", "this is the backward difference: `f` is looked at below `x` and at `x` itself. Its error "
@@ -775,7 +756,7 @@ def _(f, x, h):
 
 def _complex_cases(rng: np.random.Generator) -> list[Case]:
     a, b, c = moderate(rng, 5), moderate(rng, 3), moderate(rng, 7)
-    whole = rng.choice([-2, -1, 1, 2], size=(2, 3))
+    whole = rng.choice([-2.0, -1.0, 1.0, 2.0], size=(2, 3))
 
     def of_a_vector(x):
         return np.exp(a @ x / 2) + np.sum(x * x * x)
@@ -897,8 +878,6 @@ def _why_not_read_rightly(f: Callable, x: np.ndarray, h: float) -> tuple[str, st
     while len(answers) < runs:
         watched = Watched(len(answers), is_complex=True)
         answer = np.asarray(call(f, (watched, x.copy())).value)
-        if answer.dtype.kind in "iu" and x.dtype.kind == "i":
-            return _RESULT_TRUNCATED
         if answer.dtype.kind != "f" or answer.shape != x.shape or len(watched.points) > MOST_PLACES:
             return None
         values.append([v.real for v in watched.values] + [v.imag / h for v in watched.values])
@@ -1226,7 +1205,11 @@ def _pairs(rng: np.random.Generator) -> list[Case]:
             (of_mixed_sizes, grad_of_mixed_sizes, mixed),
             (of_a_number, grad_of_a_number, np.array(np.abs(moderate(rng)) / 1.5)),
             (of_a_matrix, lambda X: X[::-1] / 4 * of_a_matrix(X), moderate(rng, 2, 3)),
-            (lambda x: np.sum(np.exp(x / 4)), lambda x: np.exp(x / 4) / 4, rng.permutation([-3, -2, -1, 1, 2, 3])[:4]),
+            (
+                lambda x: np.sum(np.exp(x / 4)),
+                lambda x: np.exp(x / 4) / 4,
+                rng.permutation([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])[:4],
+            ),
         ]
     )
     wrong = {
@@ -1595,15 +1578,7 @@ def _flaws_of_comparing(f: Callable) -> Iterator[_Flaw]:
 
 
 def _flaws_at_special_places(f: Callable, said: dict[str, bool]) -> Iterator[_Flaw]:
-    """Is x handled whatever its dtype and its number of axes?"""
-    whole = _look(f, np.array([3, -2, 1]))
-    if whole is not None and whole.asked and all(np.array_equal(d, np.round(d)) for d in whole.offsets):
-        yield _Flaw(
-            lambda name: name == "x of whole numbers",
-            "whole-numbers-truncated",
-            "where `x` holds whole numbers the nudge is lost: it is stored in an array of whole numbers.",
-            "Print the nudged array for `x = np.array([1, 2, 3])`. What is its `dtype`?",
-        )
+    """Is x handled whatever its number of axes?"""
     refused = [name for name in RIGHT if said.get(name) is False]
     if refused == ["a number, shape ()"]:
         yield _Flaw(
@@ -1876,10 +1851,6 @@ for _cause, _text, _hint, _function in (
      "The cosine between a vector and twice that vector is 1. What else must agree?",
      _checks_shape(lambda f, g, x: np.vdot(_numeric(f, x), g) >= (1 - 1e-6) * np.linalg.norm(_numeric(f, x))
                    * np.linalg.norm(g))),
-    ("whole-numbers-truncated", "where `x` holds whole numbers the nudge is lost: it is stored in an array of whole "
-     "numbers.", "Print the nudged array for `x = np.array([1, 2, 3])`. What is its `dtype`?",
-     lambda f, grad, x: grad(x).shape == x.shape
-     and bool(_relative(_central(dtype=None)(f, x, 1e-5), grad(x)) < 1e-6)),
     ("step-too-small", "the step is 1e-15: little but rounding is left of the difference.",
      "Look at the V-curve of this chapter: where is its lowest point?",
      _checks_shape(lambda f, g, x: _over_all(f, g, x, h=1e-15, tol=1e-4))),

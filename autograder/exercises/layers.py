@@ -1080,6 +1080,8 @@ def _implied_jacobian(f: Callable) -> Finding | None:
         if good:
             hint = "When logit j grows, what happens to p_j, and what to each of the others, since they sum to 1?"
             return Finding(f"{shown}.", cause, likely, hint)
+    if not wrong[0].any():
+        return None
     off_only = not wrong[:, diagonal].any()
     on_only = not wrong[:, ~diagonal].any()
     part = "off the diagonal" if off_only else "on the diagonal" if on_only else "on the diagonal and off it"

@@ -276,7 +276,9 @@ class Exercise(Answers):
     def _share(records: list[Record], wrong: dict, name: str, group: str) -> float | None:
         """1 if an output is right in a group of cases, 0 if not; None if the group can't tell: it is zero there."""
         cases = [
-            r.case.name for r in records if r.case.group == group and name in r.expected and r.expected[name].any()
+            r.case.name
+            for r in records
+            if r.case.group == group and name in r.expected and (r.expected[name].any() or r.case.name in wrong[name])
         ]
         return float(not any(case in wrong[name] for case in cases)) if cases else None
 

@@ -38,6 +38,7 @@ BAD = {  # name: (what is replaced, by what, what the message must say)
     "tag given twice": ("\\tag{99.1}$$", "\\tag{99.1}$$\n\n$$y \\tag{99.1}$$", "\\tag{99.1} is given twice"),
     "tag of another chapter": ("\\tag{99.1}", "\\tag{98.1}", "expected 99.1"),
     "figure without alt": (PLOT, "show(fig)", "figure without alt text"),
+    "animation without alt": (PLOT, 'play(fig, ["One.", "Two."])', "figure without alt text"),
     "figure shown by matplotlib": (PLOT, "plt.show()", "plt.show() has no alt text"),
     "figure not shown": (PLOT, "", "not shown with show(fig, alt)"),
     "directive": ("As (99.1)", "```{note}\nHi\n```\n\nAs (99.1)", "MyST syntax '```{note}'"),

@@ -11,6 +11,7 @@ from nbformat import NotebookNode
 from autograder.exercises import EXERCISES
 
 MAX_LINES = 25
+WITH_ALT = {"show": 2, "step_through": 2, "play": 3}  # what displays a drawing: which argument is its text alternative
 
 Problems = Iterator[tuple[str, str]]  # where, what
 
@@ -109,14 +110,14 @@ def equations(nb: NotebookNode, number: int) -> Problems:
 
 
 def figures(nb: NotebookNode) -> Problems:
-    """A cell that draws ends with ``show(fig, "what the figure shows")``."""
+    """A cell that draws ends with ``show(fig, "what the figure shows")``, or with ``play(fig, captions, "…")``."""
     for i, cell in _cells(nb, "code"):
         calls = [node for node in ast.walk(_parse(cell.source)) if isinstance(node, ast.Call)]
         names = [ast.unparse(call.func) for call in calls]
         if "plt.show" in names:
             yield where(i, cell), "plt.show() has no alt text: use show(fig, alt) of backprop.plotting"
-        shown = [call for call, name in zip(calls, names, strict=True) if name == "show"]
-        if any(len(call.args) < 2 and "alt" not in {k.arg for k in call.keywords} for call in shown):
+        shown = [(call, WITH_ALT[name]) for call, name in zip(calls, names, strict=True) if name in WITH_ALT]
+        if any(len(call.args) < place and "alt" not in {k.arg for k in call.keywords} for call, place in shown):
             yield where(i, cell), "figure without alt text: show(fig, alt) says what the figure shows"
         elif not shown and {"plt.subplots", "plt.figure", "plt.subplot_mosaic", "plt.plot"} & set(names):
             yield where(i, cell), "a figure is drawn, and not shown with show(fig, alt)"

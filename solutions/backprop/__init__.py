@@ -46,12 +46,14 @@ from backprop.optimizers import (
 from backprop.regularization import dropout_backward, dropout_forward, early_stop, l2_grad
 from backprop.tensor import Tensor
 from backprop.training import History, minibatches, train, train_epoch
+from backprop.value import Value
 
 __all__ = [
     "MLP",
     "SGD",
     "History",
     "Tensor",
+    "Value",
     "adagrad_step",
     "adam_step",
     "adamw_step",

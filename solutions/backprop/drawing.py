@@ -1,0 +1,215 @@
+"""Drawings of a graph of :class:`backprop.Value`, and of the gradient on its way through it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from backprop.graph import topological_order
+from backprop.plotting import BLUE, GREY, ORANGE, during, play
+from backprop.value import Value
+
+SIGNS = {"add": "+", "mul": "×", "pow": "^"}
+Places = dict[Value, tuple[float, float]]
+
+
+def step_through(root: Value, alt: str) -> None:
+    """Play how ``root`` is computed, and how its gradient flows back: one step for every value, each way.
+
+    Parameters
+    ----------
+    root : the result, with a graph of at most some twenty values. Gradients are those of ``root``, whatever
+        stands in ``grad``; nothing is changed.
+    alt : what is to be seen, in a sentence or two.
+    """
+    order = topological_order(root)
+    forward = [node for node in order if node.parents]
+    backward = forward[::-1]
+    places = layout(root)
+    turn = len(forward) + 1  # the step at which the root gets its 1
+    fig, ax = _canvas(places)
+    captions = ["The values that are given."]
+    for step, node in enumerate(forward, start=1):
+        captions.append(f"Forward. {_how_computed(node)}")
+        back = turn + len(forward) - step + 1
+        for k, parent in enumerate(node.parents):
+            during(_edge(ax, places, node, k, BLUE), step, step)
+            during(_edge(ax, places, node, k, GREY), 0, step - 1)
+            during(_edge(ax, places, node, k, GREY), step + 1, back - 1)
+            during(_edge(ax, places, node, k, GREY), back if _is_plain(parent) else back + 1)
+        during(_value_text(ax, places[node], node), step)
+    flowing = dict.fromkeys(order, 0.0)
+    flowing[root] = 1.0
+    captions.append(f"Backward. The slope of {_name(root)} in itself is 1.")
+    since = {root: turn}
+    shown = [(root, turn, 1.0)]
+    for step, node in enumerate(backward, start=turn + 1):
+        told = []
+        for k, (parent, slope) in enumerate(zip(node.parents, node.local_grads, strict=True)):
+            if _is_plain(parent):
+                continue
+            sent = slope * flowing[node]
+            more = ", which is added" if parent in since else ""
+            flowing[parent] += sent
+            told.append(f"{_name(parent)} gets {_number(slope)} × {_number(flowing[node])} = {_number(sent)}{more}")
+            since[parent] = step
+            shown.append((parent, step, flowing[parent]))
+            during(_edge(ax, places, node, k, ORANGE), step, step)
+            during(_slope_text(ax, places, node, k), step, step)
+        captions.append(f"Backward, through {_name(node)}. {'; '.join(told)}.")
+    given = [f"{_name(node)}: {_number(flowing[node])}" for node in order if not node.parents and not _is_plain(node)]
+    captions.append(f"Done. The slopes of {_name(root)} in what was given are {', '.join(given)}.")
+    for i, (node, step, gradient) in enumerate(shown):
+        until = next((later for other, later, _ in shown[i + 1 :] if other is node), None)
+        if until != step:
+            during(_gradient_text(ax, places[node], gradient), step, None if until is None else until - 1)
+    for node in order:
+        _box(ax, places[node], node)
+        if not node.parents:
+            _value_text(ax, places[node], node)
+    play(fig, captions, alt)
+
+
+def draw_graph(root: Value, ax: Axes | None = None) -> Axes:
+    """Draw a graph as it is: each value in its box and, where ``grad`` is not 0, the gradient under it.
+
+    Parameters
+    ----------
+    root : the result; drawn on the right, what it was computed from to its left.
+    ax : where to draw; a new figure if left out.
+    """
+    places = layout(root)
+    ax = ax or _canvas(places)[1]
+    for node, place in places.items():
+        _box(ax, place, node)
+        _value_text(ax, place, node)
+        if node.grad:
+            _gradient_text(ax, place, node.grad)
+        for k in range(len(node.parents)):
+            _edge(ax, places, node, k, GREY)
+    return ax
+
+
+def layout(root: Value) -> Places:
+    """A place for every value: to the right of all that it was computed from, and near its neighbours' height."""
+    order = topological_order(root)
+    column = {root: 0}
+    for node in reversed(order):  # as far to the right as its users allow
+        for parent in node.parents:
+            column[parent] = min(column.get(parent, 0), column[node] - 1)
+    columns = defaultdict(list)
+    for node in order:
+        columns[column[node]].append(node)
+    height: dict[Value, float] = {}
+    for nodes in columns.values():
+        height |= {node: (len(nodes) - 1) / 2 - i for i, node in enumerate(nodes)}
+    for _ in range(8):
+        for x in sorted(columns):
+            _straighten(columns[x], height, order)
+    return {node: (1.7 * column[node], 1.3 * height[node]) for node in order}
+
+
+def _straighten(nodes: list[Value], height: dict[Value, float], order: Sequence[Value]) -> None:
+    """Move the values of one column towards the middle of their neighbours, at least 1 apart."""
+    wish = {}
+    for node in nodes:
+        near = [*node.parents, *(user for user in order if node in user.parents)]
+        wish[node] = sum(height[other] for other in near) / max(len(near), 1)
+    nodes.sort(key=lambda node: -wish[node])
+    tops = []
+    for node in nodes:
+        tops.append(wish[node] if not tops else min(wish[node], tops[-1] - 1))
+    shift = sum(wish[node] - top for node, top in zip(nodes, tops, strict=True)) / len(nodes)
+    height |= {node: top + shift for node, top in zip(nodes, tops, strict=True)}
+
+
+def _canvas(places: Places) -> tuple[plt.Figure, Axes]:
+    xs, ys = zip(*places.values(), strict=True)
+    width, height = max(xs) - min(xs) + 1.4, max(ys) - min(ys) + 1.5
+    scale = min(0.9, 7.6 / width)
+    fig, ax = plt.subplots(figsize=(width * scale, height * scale))
+    ax.set(xlim=(min(xs) - 0.7, max(xs) + 0.7), ylim=(min(ys) - 0.8, max(ys) + 0.7), aspect="equal")
+    ax.axis("off")
+    return fig, ax
+
+
+def _name(node: Value) -> str:
+    """What a value is called: by its label, or by how it was computed."""
+    if node.label:
+        return node.label
+    if not node.parents:
+        return _number(node.data)
+    names = [_name(parent) if parent.label or not parent.parents else f"({_name(parent)})" for parent in node.parents]
+    if node.op in SIGNS:
+        return f" {SIGNS[node.op]} ".join(names).replace(" ^ ", "^")
+    return f"{node.op}({_name(node.parents[0])})"
+
+
+def _how_computed(node: Value) -> str:
+    """For example ``u = x × w = 2 × 3 = 6``."""
+    numbers = [_number(parent.data) for parent in node.parents]
+    if node.op in SIGNS:
+        names = [_name(p) if p.label or not p.parents else f"({_name(p)})" for p in node.parents]
+        by_name, by_number = (f" {SIGNS[node.op]} ".join(x).replace(" ^ ", "^") for x in (names, numbers))
+    else:
+        by_name, by_number = f"{node.op}({_name(node.parents[0])})", f"{node.op}({numbers[0]})"
+    steps = [*([node.label] if node.label else []), *([by_name] if by_name != by_number else []), by_number]
+    return f"{' = '.join(steps)} = {_number(node.data)}."
+
+
+def _is_plain(node: Value) -> bool:
+    """Whether this is a plain number, such as an exponent, whose slope nobody asks for."""
+    return not node.parents and not node.label
+
+
+def _number(x: float) -> str:
+    return f"{x + 0.0:.3g}".replace("-", "−")
+
+
+def _box(ax: Axes, place: tuple[float, float], node: Value) -> None:
+    x, y = place
+    if _is_plain(node):
+        return
+    look = {"boxstyle": "round,pad=0.02,rounding_size=0.12", "fc": "none", "ec": GREY, "lw": 1.2}
+    ax.add_patch(FancyBboxPatch((x - 0.42, y - 0.3), 0.84, 0.6, **look))
+    sign = SIGNS.get(node.op, node.op)
+    ax.text(x, y + 0.14, node.label or sign, ha="center", va="center", fontsize=10, fontweight="bold")
+    if node.label:
+        ax.text(x, y + 0.42, sign, ha="center", va="center", fontsize=9, color=GREY)
+
+
+def _value_text(ax: Axes, place: tuple[float, float], node: Value):
+    x, y = place
+    middle = y if _is_plain(node) else y - 0.14
+    return ax.text(x, middle, _number(node.data), ha="center", va="center", fontsize=10, color=BLUE)
+
+
+def _gradient_text(ax: Axes, place: tuple[float, float], gradient: float):
+    x, y = place
+    return ax.text(x, y - 0.47, _number(gradient), ha="center", va="center", fontsize=10, color=ORANGE)
+
+
+def _edge(ax: Axes, places: Places, node: Value, k: int, color: str) -> FancyArrowPatch:
+    """The arrow from the node's parent number ``k``; bent where it is one of two from the same parent."""
+    parent = node.parents[k]
+    start, end = places[parent], places[node]
+    twins = [i for i, other in enumerate(node.parents) if other is parent]
+    bend = 0.0 if len(twins) == 1 else 0.25 * (-1) ** twins.index(k)
+    if color == ORANGE:
+        start, end, bend = end, start, -bend
+    arrow = FancyArrowPatch(
+        start, end, arrowstyle="-|>", mutation_scale=11, color=color, lw=1 if color == GREY else 2.2,
+        connectionstyle=f"arc3,rad={bend}", shrinkA=22, shrinkB=22, zorder=1 if color == GREY else 2,
+    )  # fmt: skip
+    ax.add_patch(arrow)
+    return arrow
+
+
+def _slope_text(ax: Axes, places: Places, node: Value, k: int):
+    (x0, y0), (x1, y1) = places[node.parents[k]], places[node]
+    return ax.text(
+        (x0 + x1) / 2, (y0 + y1) / 2 + 0.18, f"×{_number(node.local_grads[k])}",
+        ha="center", va="center", fontsize=9, color=ORANGE,
+    )  # fmt: skip

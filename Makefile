@@ -28,8 +28,8 @@ chapters: $(VENV)/ready  # the learner's notebooks, from solutions/
 adequacy: $(VENV)/ready  # what the checks accept, reject and name; also: make adequacy SEEDS=100, make adequacy WRITE=1
 	$(BIN)/python tests/adequacy $(if $(SEEDS),--seeds $(SEEDS)) $(if $(WRITE),--write)
 
-bench: $(VENV)/ready  # times, beside PyTorch's and TensorFlow's
-	$(BIN)/python tests/benchmarks
+bench: $(VENV)/ready  # times, beside PyTorch's and TensorFlow's; also: make bench WRITE=1
+	$(BIN)/python tests/benchmarks $(if $(WRITE),--write)
 
 define CHECK_PYTHON
 import sys

@@ -5,7 +5,24 @@ import pytest
 import torch
 
 from autograder.exercises import EXERCISES
-from backprop import adagrad_step, adam_step, adamw_step, cosine_schedule, momentum_step, rmsprop_step
+from backprop import (
+    MLP,
+    SGD,
+    AdaGrad,
+    Adam,
+    AdamW,
+    Momentum,
+    Nesterov,
+    RMSProp,
+    adagrad_step,
+    adam_step,
+    adamw_step,
+    cosine_schedule,
+    momentum_step,
+    nesterov_step,
+    rmsprop_step,
+    train,
+)
 
 STEPS = 100
 SHAPES = [(), (7,), (5, 3)]
@@ -13,6 +30,10 @@ SHAPES = [(), (7,), (5, 3)]
 
 def momentum(w, g, state, t):
     return momentum_step(w, g, *state, lr=0.03, beta=0.8)
+
+
+def nesterov(w, g, state, t):
+    return nesterov_step(w, g, *state, lr=0.03, beta=0.8)
 
 
 def rmsprop(w, g, state, t):
@@ -33,6 +54,7 @@ def adamw(w, g, state, t):
 
 RULES = {  # our step, the number of its states, and what PyTorch calls it
     "momentum": (momentum, 1, lambda params: torch.optim.SGD(params, lr=0.03, momentum=0.8)),
+    "nesterov": (nesterov, 1, lambda params: torch.optim.SGD(params, lr=0.03, momentum=0.8, nesterov=True)),
     "rmsprop": (rmsprop, 1, lambda params: torch.optim.RMSprop(params, lr=0.02, alpha=0.85, eps=1e-3)),
     "adagrad": (adagrad, 1, lambda params: torch.optim.Adagrad(params, lr=0.1, eps=1e-3)),
     "adam": (adam, 2, lambda params: torch.optim.Adam(params, lr=0.02, betas=(0.8, 0.95), eps=1e-3)),
@@ -63,6 +85,67 @@ def test_a_hundred_steps_agree_with_pytorch(name, shape):
         optimizer.step()
         w, *state = step(w, gradient(w, scale), state, t)
         np.testing.assert_allclose(w, leaf.detach().numpy(), rtol=1e-10, atol=1e-10)
+
+
+CLASSES = {  # ours and PyTorch's, with what they take if nothing but the learning rate is said
+    SGD: lambda params: torch.optim.SGD(params, lr=0.05),
+    Momentum: lambda params: torch.optim.SGD(params, lr=0.05, momentum=0.9),
+    Nesterov: lambda params: torch.optim.SGD(params, lr=0.05, momentum=0.9, nesterov=True),
+    AdaGrad: lambda params: torch.optim.Adagrad(params, lr=0.05),
+    RMSProp: lambda params: torch.optim.RMSprop(params, lr=0.05),
+    Adam: lambda params: torch.optim.Adam(params, lr=0.05),
+    AdamW: lambda params: torch.optim.AdamW(params, lr=0.05),
+}
+
+
+@pytest.mark.parametrize("optimizer", CLASSES)
+def test_a_class_does_to_all_parameters_in_place_what_pytorchs_does(optimizer):
+    rng = np.random.default_rng(7)
+    params = [(rng.standard_normal((3, 4)), rng.standard_normal(4)), (rng.standard_normal((4, 2)), np.ones(2))]
+    held = [p for pair in params for p in pair]
+    leaves = [torch.tensor(p) for p in held]
+    ours, theirs = optimizer(params, lr=0.05), CLASSES[optimizer](leaves)
+    for t in range(STEPS):
+        grads = [(gradient(W, 0.5), gradient(b, 3.0)) for W, b in params]
+        before = [g.copy() for pair in grads for g in pair]
+        for leaf, g in zip(leaves, before, strict=True):
+            leaf.grad = torch.tensor(g)
+        if t == STEPS // 2:
+            ours.lr = theirs.param_groups[0]["lr"] = 0.01
+        ours.step(grads)
+        theirs.step()
+        for p, leaf, g, kept in zip(held, leaves, [g for pair in grads for g in pair], before, strict=True):
+            np.testing.assert_allclose(p, leaf.numpy(), rtol=1e-10, atol=1e-10)
+            np.testing.assert_array_equal(g, kept)
+
+
+@pytest.mark.parametrize("optimizer", CLASSES)
+def test_single_precision_stays_single(optimizer):
+    model = MLP([3, 4, 2], dtype=np.float32)
+    ours = optimizer(model.params, lr=0.05)
+    ours.step(model.loss_and_grads(np.eye(3), np.array([0, 1, 1]))[1])
+    assert all(p.dtype == np.float32 for pair in model.params for p in pair)
+    assert all(s.dtype == np.float32 for slots in ours.state for s in slots)
+
+
+@pytest.mark.parametrize("optimizer", CLASSES)
+def test_gradients_that_do_not_fit_are_refused(optimizer):
+    ours = optimizer([(np.zeros((3, 4)), np.zeros(4))], lr=0.05)
+    with pytest.raises(ValueError, match="expected 1 pairs"):
+        ours.step([])
+    with pytest.raises(ValueError, match=r"expected a gradient of shape \(3, 4\), like its parameter, got \(4,\)"):
+        ours.step([(np.zeros(4), np.zeros(4))])
+
+
+def test_a_schedule_sets_the_rate_of_every_step():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((10, 3)), rng.integers(0, 2, 10)
+    model, rates = MLP([3, 2]), []
+    optimizer = SGD(model.params, lr=1.0)
+    step = optimizer.step
+    optimizer.step = lambda grads: (rates.append(optimizer.lr), step(grads))
+    train(model, optimizer, X, y, epochs=2, batch_size=4, schedule=lambda step: cosine_schedule(step, 6, 2, 0.4))
+    np.testing.assert_allclose(rates, [cosine_schedule(step, 6, 2, 0.4) for step in range(6)])
 
 
 @pytest.mark.parametrize("name", RULES)

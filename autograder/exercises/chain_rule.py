@@ -14,6 +14,7 @@ import numpy as np
 import backprop
 from autograder.checking.call import call
 from autograder.checking.compare import same
+from autograder.checking.derivation import Derivation
 from autograder.checking.exercise import Case
 from autograder.checking.score import Finding
 from autograder.checking.structure import WrongStructure
@@ -1985,4 +1986,216 @@ def _(op, *values):
     return None
 
 
-EXERCISES = [topological_order, backward, local_grads]
+# fan_out_slope
+
+
+def _fan_out_cases():
+    import sympy
+
+    return [("", sympy.symbols("a b"))]
+
+
+def _fan_out_expected(a, b):
+    import sympy
+
+    return sympy.exp(a * b) * (1 + a * b)
+
+
+fan_out_slope = Derivation(
+    "fan_out_slope",
+    CHAPTER,
+    2,
+    "fan_out_slope(a, b)",
+    _fan_out_cases,
+    expected=_fan_out_expected,
+    formula="exp(a*b) + a*b*exp(a*b): 1 on the short way times v, and b·v·a on the long way",
+)
+
+
+@fan_out_slope.wheat
+def way_by_way(a, b):
+    import sympy
+
+    v = sympy.exp(a * b)
+    return v + b * v * a
+
+
+@fan_out_slope.wheat
+def backwards_through_the_graph(a, b):
+    import sympy
+
+    v = sympy.exp(a * b)
+    da, dv = v, a
+    du = dv * v
+    da += du * b
+    return da
+
+
+@fan_out_slope.wheat
+def by_sympy(a, b):
+    import sympy
+
+    return sympy.diff(a * sympy.exp(a * b), a)
+
+
+@fan_out_slope.wheat
+def left_to_be_done(a, b):
+    import sympy
+
+    return sympy.Derivative(sympy.exp(b * a) * a, a)
+
+
+@fan_out_slope.wheat
+def by_the_logarithm(a, b):
+    import sympy
+
+    return a * sympy.exp(a * b) * (1 / a + b)
+
+
+@fan_out_slope.wheat
+def with_a_twin_for_each_use(a, b):
+    import sympy
+
+    first, second = sympy.symbols("first second")
+    L = first * sympy.exp(second * b)
+    return (sympy.diff(L, first) + sympy.diff(L, second)).subs({first: a, second: a})
+
+
+@fan_out_slope.wheat
+def forwards_with_pairs(a, b):
+    import sympy
+
+    da, db = 1, 0
+    u, du = a * b, da * b + a * db
+    v, dv = sympy.E**u, sympy.E**u * du
+    return da * v + a * dv
+
+
+for _cause, _text, _hint, _function in (
+    ("one-way-only", "only the short way is counted, on which a goes straight into the last product.",
+     "How many arrows leave a in the graph?", lambda a, b, exp: exp(a * b)),
+    ("one-way-only", "only the long way is counted, through u and v.",
+     "How many arrows leave a in the graph?", lambda a, b, exp: a * b * exp(a * b)),
+    ("ways-multiplied", "the two ways are multiplied with each other.",
+     "Along one way slopes are multiplied. What happens where two ways meet?",
+     lambda a, b, exp: a * b * exp(2 * a * b)),
+    ("ways-averaged", "the two ways are averaged; each brings a change of its own.",
+     "If each of two ways moves L by 1, how far does L move?", lambda a, b, exp: (1 + a * b) * exp(a * b) / 2),
+    ("ways-subtracted", "one way is subtracted from the other.",
+     "If a grows, which way on the graph could make L smaller, with a and b positive?",
+     lambda a, b, exp: (1 - a * b) * exp(a * b)),
+    ("slope-in-b", "this is the slope in the other variable, b.", "Which letter is nudged?",
+     lambda a, b, exp: a**2 * exp(a * b)),
+    ("first-step-forgotten", "on the long way the slope of the first step, from a to u, is missing.",
+     "u = a·b with b = 3: if a goes up by 1, how far does u?", lambda a, b, exp: (1 + a) * exp(a * b)),
+    ("last-step-forgotten", "on the long way the slope of the last step, from v to L, is missing.",
+     "L = a·v with a = 2: if v goes up by 1, how far does L?", lambda a, b, exp: (1 + b) * exp(a * b)),
+    ("middle-step-forgotten", "on the long way the slope of the exponential is missing.",
+     "How many steps has the long way, and which slope belongs to each?", lambda a, b, exp: exp(a * b) + a * b),
+    ("slopes-added-along-a-way", "along the long way the slopes of the steps are added.",
+     "u moves 3 times as far as a, and v twice as far as u: how far does v move?",
+     lambda a, b, exp: exp(a * b) + a + exp(a * b) + b),
+    ("value-not-slope", "this is L itself, not its slope.",
+     "Which question does a slope answer, and which one a value?", lambda a, b, exp: a * exp(a * b)),
+    ("power-rule-for-exponent", "the power rule was applied to the exponential: it is for powers of the variable.",
+     "Which function is its own derivative?", lambda a, b, exp: exp(a * b) + a * b * (a * b) * exp(a * b - 1)),
+    ("way-counted-twice", "the long way is counted twice.", "How many ways lead from a to L? List them, arrow by "
+     "arrow.", lambda a, b, exp: (1 + 2 * a * b) * exp(a * b)),
+    ("way-counted-twice", "the short way is counted twice.", "How many ways lead from a to L? List them, arrow by "
+     "arrow.", lambda a, b, exp: (2 + a * b) * exp(a * b)),
+    ("slopes-of-both", "the slope in b was added to the slope in a.", "Which letter is nudged, and which stands still?",
+     lambda a, b, exp: (1 + a * b + a**2) * exp(a * b)),
+):  # fmt: skip
+
+    def _wrong_derivation(a, b, function=_function):
+        import sympy
+
+        return function(a, b, sympy.exp)
+
+    fan_out_slope.chaff(_cause, _text, _hint)(_wrong_derivation)
+
+
+# fix_backward. The planted bug comes first among the chaffs: an unchanged copy is the likeliest wrong answer.
+
+
+fix_backward = InWords(
+    "fix_backward",
+    CHAPTER,
+    3,
+    "fix_backward(root)",
+    ("grad",),
+    reference=backprop.backward,
+    make_cases=_backward_cases,
+    oracle=lambda grad, graph, plan: backward.right((graph, plan)),
+    adapt=_as_gradients,
+    properties=(_graph_unchanged,),
+    explain=_why_not_backward,
+    retell=_told_of_gradients,
+    partial_credit=False,
+    formula="for node in reversed(backprop.topological_order(root)): …",
+)
+
+
+@fix_backward.chaff(
+    "unchanged",
+    "the planted bug is still there: some node passes its share on before all that is owed to it has come.",
+    "Take the graph of the table and a pencil: in which order do nodes leave the queue, and what has each been told by "
+    "then?",
+)
+def _(root):
+    flowing = {root: 1.0}
+    queue = [root]
+    for node in queue:
+        for parent, slope in zip(node.parents, node.local_grads, strict=True):
+            if parent not in flowing:
+                flowing[parent] = 0.0
+                queue.append(parent)
+            flowing[parent] += slope * flowing[node]
+    for node, g in flowing.items():
+        node.grad += g
+
+
+@fix_backward.wheat
+def waits_for_all_users(root):
+    reports = Counter()
+    met = [root]
+    for node in met:
+        for parent in node.parents:
+            if parent not in reports:
+                met.append(parent)
+            reports[parent] += 1
+    flowing = dict.fromkeys(met, 0.0) | {root: 1.0}
+    queue = [root]
+    for node in queue:
+        for parent, slope in zip(node.parents, node.local_grads, strict=True):
+            flowing[parent] += slope * flowing[node]
+            reports[parent] -= 1
+            if reports[parent] == 0:
+                queue.append(parent)
+    for node, g in flowing.items():
+        node.grad += g
+
+
+@fix_backward.wheat
+def passes_on_what_is_new(root):
+    order = backprop.topological_order(root)
+    if len(order) > 200:
+        backprop.backward(root)
+        return
+    total, news = dict.fromkeys(order, 0.0), {root: 1.0}
+    while news:
+        later = {}
+        for node, g in news.items():
+            total[node] += g
+            for parent, slope in zip(node.parents, node.local_grads, strict=True):
+                later[parent] = later.get(parent, 0.0) + slope * g
+        news = later
+    for node, g in total.items():
+        node.grad += g
+
+
+fix_backward.wheats += backward.wheats
+fix_backward.chaffs += [chaff for chaff in backward.chaffs if chaff.cause != "level-by-level"]
+
+
+EXERCISES = [fan_out_slope, local_grads, topological_order, backward, fix_backward]

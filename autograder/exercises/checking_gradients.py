@@ -12,6 +12,7 @@ import numpy as np
 import backprop
 from autograder.checking.call import call
 from autograder.checking.compare import agrees
+from autograder.checking.derivation import Derivation
 from autograder.checking.exercise import Case, Exercise
 from autograder.checking.score import Finding, Score
 from autograder.checking.structure import WrongStructure
@@ -1508,6 +1509,14 @@ def _flaws_of_comparing(f: Callable) -> Iterator[_Flaw]:
             "one entry that agrees is enough for `True`, however wrong the others are.",
             "`any`, or `all`? And where in the loop does your function `return`?",
         )
+    elif seen and seen != [i for i in at if not _accepts(f, c, np.where(at == i, 0.5 * c, c))]:
+        yield _Flaw(
+            _is_wrong,
+            "one-sided-error",
+            "where all other entries agree, an entry that is too large is seen and one that is too small is not, or "
+            "the other way round: the sign of a difference is dropped too late.",
+            "Four differences are 0 and one is −5. What does each of your functions make of them, the innermost first?",
+        )
     elif 0 < len(seen) < 5:
         which = {(0,): "the first", (4,): "the last"}.get(tuple(seen), listing([f"number {i}" for i in seen]))
         yield _Flaw(
@@ -1926,4 +1935,218 @@ def _(f, grad, x):
     return bool(error < 1e-6)
 
 
-EXERCISES = [central_difference, complex_step, gradcheck]
+# fix_gradcheck: the bug hunt. The planted bug comes first among the chaffs: an unchanged copy is the likeliest answer.
+
+
+def _mended_or_not(f: Callable, cases: list[Case], finding: Finding) -> Finding:
+    """As of any checker, but an unchanged copy is called so."""
+    told = _misjudged(f, cases, finding)
+    planted = fix_gradcheck.chaffs[0]
+    if told.table and _judges_alike(f, planted.function, cases):
+        return replace(told, cause=planted.cause, likely=planted.misconception, next_step=planted.hint)
+    return told
+
+
+def _judges_alike(f: Callable, g: Callable, cases: list[Case]) -> bool:
+    """Whether two checkers agree about all the cases, and about single entries that are too large or too small."""
+    if any(_verdict(f, *copy.deepcopy(case.args)) != _verdict(g, *copy.deepcopy(case.args)) for case in cases):
+        return False
+    c, at = np.array([1.0, -1.5, 0.75]), np.arange(3)
+    off = [np.where(at == i, k * c, c) for i in at for k in (0.5, 1.5)]
+    return all(_accepts(f, c, claimed) == _accepts(g, c, claimed) for claimed in off)
+
+
+fix_gradcheck = InWords(
+    "fix_gradcheck",
+    CHAPTER,
+    3,
+    "fix_gradcheck(f, grad, x)",
+    ("verdict",),
+    reference=backprop.gradcheck,
+    make_cases=_pairs,
+    oracle=lambda verdict, *pair: gradcheck.right(pair),
+    adapt=_as_verdict,
+    explain=lambda f: Finding("`verdict` is not right.", "misjudged"),  # told at length below
+    retell=one_by_one(_mended_or_not),
+    partial_credit=False,
+    formula="error = np.max(np.abs(claimed - measured))",
+)
+
+
+@fix_gradcheck.chaff(
+    "unchanged",
+    "the planted bug is still there.",
+    "Four differences are 0 and the fifth is −5. What is `error` then, step by step from the innermost bracket?",
+)
+def _(f, grad, x):
+    claimed = np.asarray(grad(x))
+    measured = backprop.central_difference(f, x, 1e-5)
+    if claimed.shape != measured.shape:
+        return False
+    error = np.abs(np.max(claimed - measured))
+    size = np.max(np.abs(measured))
+    rounding = 1e-10 * np.abs(f(x))
+    return bool(error <= 1e-6 * size + rounding)
+
+
+@fix_gradcheck.wheat
+def largest_of_both_signs(f, grad, x):
+    claimed = np.asarray(grad(x))
+    measured = backprop.central_difference(f, x, 1e-5)
+    if claimed.shape != measured.shape:
+        return False
+    difference = claimed - measured
+    error = max(np.max(difference), -np.min(difference))
+    return bool(error <= 1e-6 * np.max(np.abs(measured)) + 1e-10 * np.abs(f(x)))
+
+
+@fix_gradcheck.wheat
+def by_the_norm_of_most(f, grad, x):
+    claimed, measured = np.asarray(grad(x)), backprop.central_difference(f, x, 1e-5)
+    if claimed.shape != measured.shape:
+        return False
+    error = np.linalg.norm(np.ravel(claimed - measured), np.inf)
+    return bool(error <= 1e-6 * np.max(np.abs(measured)) + 1e-10 * np.abs(f(x)))
+
+
+for _cause, _text, _hint, _line in (
+    ("one-good-entry-is-enough", "the smallest error is compared: one entry that agrees is enough.",
+     "Which error decides whether a gradient is right?", lambda a, n: np.min(np.abs(a - n))),
+    ("one-sided-error", "the sign of the error counts now, where it should not: all that is too small is let through.",
+     "Is −5 smaller than 1e-6?", lambda a, n: np.max(a - n)),
+):  # fmt: skip
+
+    def _mended_wrongly(f, grad, x, line=_line):
+        claimed, measured = np.asarray(grad(x)), backprop.central_difference(f, x, 1e-5)
+        if claimed.shape != measured.shape:
+            return False
+        return bool(line(claimed, measured) <= 1e-6 * np.max(np.abs(measured)) + 1e-10 * np.abs(f(x)))
+
+    fix_gradcheck.chaff(_cause, _text, _hint)(_mended_wrongly)
+
+fix_gradcheck.wheats += gradcheck.wheats
+fix_gradcheck.chaffs += [chaff for chaff in gradcheck.chaffs if chaff.cause != "one-sided-error"]
+
+
+# best_step
+
+
+def _best_step_cases():
+    import sympy
+
+    return [("", tuple(sympy.symbols("eps M", positive=True)))]
+
+
+def _best_step(eps, M):
+    import sympy
+
+    return sympy.cbrt(3 * eps / M)
+
+
+best_step = Derivation(
+    "best_step",
+    CHAPTER,
+    2,
+    "best_step(eps, M)",
+    _best_step_cases,
+    expected=_best_step,
+    formula="sp.cbrt(3 * eps / M)",
+)
+
+
+@best_step.wheat
+def with_a_rational_power(eps, M):
+    import sympy
+
+    return (3 * eps / M) ** sympy.Rational(1, 3)
+
+
+@best_step.wheat
+def with_a_power_of_python(eps, M):
+    return (3 * eps / M) ** (1 / 3)
+
+
+@best_step.wheat
+def solved_by_sympy(eps, M):
+    import sympy
+
+    h = sympy.Symbol("h", positive=True)
+    (solution,) = sympy.solve(sympy.diff(eps / h + M * h**2 / 6, h), h)
+    return solution
+
+
+@best_step.wheat
+def root_by_root(eps, M):
+    import sympy
+
+    return sympy.root(3, 3) * sympy.root(eps, 3) / sympy.root(M, 3)
+
+
+@best_step.wheat
+def one_over_a_root(eps, M):
+    import sympy
+
+    return 1 / sympy.cbrt(M / (3 * eps))
+
+
+@best_step.wheat
+def by_logarithms(eps, M):
+    import sympy
+
+    return sympy.exp((sympy.log(3) + sympy.log(eps) - sympy.log(M)) / 3)
+
+
+@best_step.wheat
+def with_m_below(eps, M):
+    import sympy
+
+    return sympy.real_root(3 * eps * M**2, 3) / M
+
+
+def _power(c, numerator, denominator, power=(1, 3)):
+    """A number times a power of a quotient of eps and M."""
+
+    def step(eps, M):
+        import sympy
+
+        return c * sympy.Pow(numerator(eps, M) / denominator(eps, M), sympy.Rational(*power))
+
+    return step
+
+
+for _cause, _text, _hint, _function in (
+    ("parts-set-equal", "the step was sought at which both parts are equal; their sum is smallest elsewhere.",
+     "At its lowest point, what is true of the *slope* of a curve?",
+     _power(1, lambda e, M: 6 * e, lambda e, M: M)),
+    ("constant-lost", "the power of ε/M is right, and the number in front is not there.",
+     "Set the slope of the bound to zero with all its numbers, and solve line by line.",
+     _power(1, lambda e, M: e, lambda e, M: M)),
+    ("wrong-root", "a square root was taken. With which power of h does the slope of ε/h go?",
+     "What is the derivative of 1/h: has it h or h² below?", _power(1, lambda e, M: 3 * e, lambda e, M: M, (1, 2))),
+    ("forward-difference", "this is the best step of a forward difference, whose error grows with h, not with h².",
+     "Which power of h has the second term of this bound?",
+     _power(2, lambda e, M: e, lambda e, M: M, (1, 2))),
+    ("root-not-taken", "this is a power of the step, not the step itself: a root is still to be taken.",
+     "You have h to some power on one side. What makes h of it?",
+     _power(1, lambda e, M: 3 * e, lambda e, M: M, (1, 1))),
+    ("inverted", "the quotient stands upside down: the noisier f is, the smaller this step.",
+     "If f is twice as noisy, should the step be larger or smaller?",
+     _power(1, lambda e, M: M, lambda e, M: 3 * e)),
+    ("sixth-lost", "the 6 below M·h² got lost.", "What is the slope of M·h²/6, with its number?",
+     _power(1, lambda e, M: e, lambda e, M: 2 * M)),
+    ("bound-not-step", "this is the smallest error, the height of the lowest point; the question is where it lies.",
+     "Which axis of the V does the question ask about?",
+     _power(1, lambda e, M: 9 * M * e**2, lambda e, M: 8)),
+    ("m-left-out", "M does not enter: this is the rule of thumb for a function whose third derivative is about 1.",
+     "If the curve bends more, where does the lowest point go?", _power(1, lambda e, M: 3 * e, lambda e, M: 1)),
+    ("m-left-out", "M does not enter, nor does the constant: this is a rule of thumb.",
+     "If the curve bends more, where does the lowest point go?", _power(1, lambda e, M: e, lambda e, M: 1)),
+    ("sign-flipped", "the step is negative.", "Two terms of the slope cancel. Which of them has a minus?",
+     _power(-1, lambda e, M: 3 * e, lambda e, M: M)),
+    ("distance-not-step", "this is the distance between the two places, twice the step.",
+     "From x, how far is it to either place?", _power(2, lambda e, M: 3 * e, lambda e, M: M)),
+):  # fmt: skip
+    best_step.chaff(_cause, _text, _hint)(_function)
+
+
+EXERCISES = [central_difference, best_step, complex_step, gradcheck, fix_gradcheck]

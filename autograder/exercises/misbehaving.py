@@ -10,6 +10,7 @@ import numpy as np
 import backprop
 from autograder.checking.call import call
 from autograder.checking.compare import agrees, same
+from autograder.checking.derivation import Derivation
 from autograder.checking.draw import normal, off_kink
 from autograder.checking.exercise import Case, Exercise
 from autograder.checking.score import Finding
@@ -1280,6 +1281,214 @@ _BACK_CHAFFS = (
 )  # fmt: skip
 for _cause, _text, _hint, _function in _BACK_CHAFFS:
     batchnorm_backward.chaff(_cause, _text, _hint)(_function)
+
+
+# batchnorm_slope
+
+
+def _column_slope_cases():
+    """Columns of normalised entries. The last is minus the sum of the others, for every such column adds up to 0."""
+    import sympy
+
+    cases = []
+    for N, j in ((3, 2), (5, 1)):
+        free = sympy.symbols(f"xhat0:{N - 1}")
+        cases.append((f"N = {N}, j = {j}", ((*free, -sum(free)), sympy.Symbol("s", positive=True), j)))
+    return cases
+
+
+def _column_slope(*, direct=None, mean=1, product=None, divisor=None):
+    """All slopes in entry j, with one part made otherwise; each part gets x_hat, s, i, j and N."""
+
+    def slopes(x_hat, s, j):
+        import sympy
+
+        N = sympy.Integer(len(x_hat))
+        result = []
+        for i in range(len(x_hat)):
+            first = int(i == j) if direct is None else direct(x_hat, s, i, j, N)
+            last = x_hat[i] * x_hat[j] / N if product is None else product(x_hat, s, i, j, N)
+            result.append((first - mean / N - last) / (s if divisor is None else divisor(s, N)))
+        return result
+
+    return slopes
+
+
+batchnorm_slope = Derivation(
+    "batchnorm_slope",
+    CHAPTER,
+    3,
+    "batchnorm_slope(x_hat, s, j)",
+    _column_slope_cases,
+    expected=_column_slope(),
+    formula="((1 if i == j else 0) - 1/N - x_hat[i] * x_hat[j] / N) / s for every i",
+)
+
+
+@batchnorm_slope.wheat
+def by_the_quotient_rule(x_hat, s, j):
+    N = len(x_hat)
+    slopes = []
+    for i, entry in enumerate(x_hat):
+        slope_of_top = (1 if i == j else 0) - 1 / N
+        slopes.append((slope_of_top * s - entry * s * x_hat[j] / N) / s**2)
+    return slopes
+
+
+@batchnorm_slope.wheat
+def two_cases(x_hat, s, j):
+    N = len(x_hat)
+    slopes = [-(1 + entry * x_hat[j]) / (N * s) for entry in x_hat]
+    slopes[j] = (N - 1 - x_hat[j] ** 2) / (N * s)
+    return slopes
+
+
+@batchnorm_slope.wheat
+def with_kroneckers_delta(x_hat, s, j):
+    import sympy
+
+    N = len(x_hat)
+    return tuple((sympy.KroneckerDelta(i, j) - (1 + x_hat[i] * x_hat[j]) / N) / s for i in range(N))
+
+
+@batchnorm_slope.wheat
+def column_of_the_whole_jacobian(x_hat, s, j):
+    import sympy
+
+    N, h = len(x_hat), sympy.Matrix(x_hat)
+    return ((sympy.eye(N) - (sympy.ones(N, N) + h * h.T) / N) / s)[:, j]
+
+
+@batchnorm_slope.wheat
+def differentiated_by_sympy(x_hat, s, j):
+    import sympy
+
+    N = len(x_hat)
+    x, eps = sympy.symbols(f"x:{N}"), sympy.Symbol("epsilon")
+    mean = sum(x) / N
+    variance = sum((entry - mean) ** 2 for entry in x) / N
+    at = {entry: s * h for entry, h in zip(x, x_hat, strict=True)}  # any mean will do: 0, say
+    at[eps] = s**2 - sum(h**2 for h in x_hat) * s**2 / N
+    return [sympy.diff((entry - mean) / sympy.sqrt(variance + eps), x[j]).subs(at) for entry in x]
+
+
+@batchnorm_slope.wheat
+def three_ways_added(x_hat, s, j):
+    N = len(x_hat)
+    slopes = [-1 / s * (1 / N) - (s * h) / s**2 * (1 / (2 * s)) * (2 * s * x_hat[j] / N) for h in x_hat]
+    slopes[j] += 1 / s
+    return slopes
+
+
+@batchnorm_slope.wheat
+def the_sum_of_the_deviations_left_in(x_hat, s, j):
+    N = len(x_hat)
+    c = np.array([s * h for h in x_hat])
+    own = np.eye(N)[j] - 1 / N
+    return own / s - c * (2 * (c * own).sum() / N) / (2 * s**3)
+
+
+_COLUMN_CHAFFS = (
+    ("statistics-as-constants", "mean and standard deviation are treated as constants; both depend on the entry that "
+     "is nudged.", "Raise one entry of the column: does the mean stay where it was?",
+     _column_slope(mean=0, product=lambda h, s, i, j, N: 0)),
+    ("variance-way-missing", "the way through the standard deviation is missing: s was kept as it is.",
+     "Which letters in the definition of a normalised entry depend on the entry that is nudged?",
+     _column_slope(product=lambda h, s, i, j, N: 0)),
+    ("mean-way-missing", "the way through the mean is missing.",
+     "The normalised entries add up to 0, whatever is nudged. So what must your list add up to?",
+     _column_slope(mean=0)),
+    ("direct-way-everywhere", "the direct way is there for every entry; the nudged one reaches the others only through "
+     "the two statistics.", "If mean and standard deviation did not move, which entries would?",
+     _column_slope(direct=lambda h, s, i, j, N: 1)),
+    ("direct-way-missing", "the direct way is missing: the nudged entry moves itself, too.",
+     "What is the slope of an entry in itself? Look at number j of your list.",
+     _column_slope(direct=lambda h, s, i, j, N: 0)),
+    ("variance-way-sign", "the way through the standard deviation has the wrong sign.",
+     "If s grows, does a normalised entry move away from 0 or towards it?",
+     _column_slope(product=lambda h, s, i, j, N: -h[i] * h[j] / N)),
+    ("mean-way-sign", "the way through the mean has the wrong sign.",
+     "If the mean rises, does a normalised entry rise or fall?", _column_slope(mean=-1)),
+    ("product-not-averaged", "the way through the standard deviation lacks its 1/N: the variance is a mean.",
+     "One of N squares changes. By which share of that does their mean change?",
+     _column_slope(product=lambda h, s, i, j, N: h[i] * h[j])),
+    ("mean-not-averaged", "the way through the mean lacks its 1/N.",
+     "One of N numbers rises by 1. By how much does their mean rise?",
+     _column_slope(mean=0, direct=lambda h, s, i, j, N: int(i == j) - 1)),
+    ("variance-way-doubled", "the way through the standard deviation is twice what it should be: the root has a slope "
+     "as well.", "What is the derivative of a root?", _column_slope(product=lambda h, s, i, j, N: 2 * h[i] * h[j] / N)),
+    ("variance-way-halved", "the way through the standard deviation is half of what it should be: the square has a "
+     "slope as well.", "What is the derivative of a square?",
+     _column_slope(product=lambda h, s, i, j, N: h[i] * h[j] / (2 * N))),
+    ("nudged-entry-squared", "the nudged entry stands twice in the last term. One factor comes from the variance, the "
+     "other from what is divided by s.", "In a quotient, what multiplies the slope of the lower part?",
+     _column_slope(product=lambda h, s, i, j, N: h[j] ** 2 / N)),
+    ("own-entry-squared", "the entry whose slope is asked for stands twice in the last term; the variance is moved "
+     "by the nudged one.", "Which entry moves the variance here?",
+     _column_slope(product=lambda h, s, i, j, N: h[i] ** 2 / N)),
+    ("deviations-not-normalised", "deviations from the mean stand in the last term where normalised entries belong.",
+     "How many times must a deviation be divided by s in the end? Count the powers of s in your last term.",
+     _column_slope(product=lambda h, s, i, j, N: s**2 * h[i] * h[j] / N)),
+    ("not-divided-by-s", "nothing is divided by s.", "What does the numerator stand over?",
+     _column_slope(divisor=lambda s, N: 1)),
+    ("divided-by-the-variance", "it is divided by s² where s belongs.",
+     "Stretch the column to twice its width: the normalised entries stay, and a nudge counts half. What happens to s²?",
+     _column_slope(divisor=lambda s, N: s**2)),
+    ("divided-by-N-minus-1", "the last term is divided by N − 1; the variance of batch norm is a mean over N.",
+     "By what did the forward pass divide?", _column_slope(product=lambda h, s, i, j, N: h[i] * h[j] / (N - 1))),
+    ("sign-flipped", "all signs are the wrong way round.",
+     "Take a long column, where the statistics hardly move: does the nudged entry rise?",
+     lambda x_hat, s, j: [-slope for slope in _column_slope()(x_hat, s, j)]),
+)  # fmt: skip
+for _cause, _text, _hint, _function in _COLUMN_CHAFFS:
+    batchnorm_slope.chaff(_cause, _text, _hint)(_function)
+
+
+# fix_batchnorm_backward: the bug hunt. The planted bug comes first: an unchanged copy is the likeliest wrong answer.
+
+
+def _spread_held_fixed(dY, cache):
+    """The function that the chapter shows: it never goes back through the standard deviation."""
+    X_hat, std, gamma = cache["X_hat"], cache["std"], cache["gamma"]
+    dgamma = (dY * X_hat).sum(axis=0)
+    dbeta = dY.sum(axis=0)
+    dcentred = dY * gamma / std
+    dmu = -dcentred.sum(axis=0)
+    return dcentred + dmu / len(dY), dgamma, dbeta
+
+
+fix_batchnorm_backward = Exercise(
+    "fix_batchnorm_backward",
+    CHAPTER,
+    3,
+    "fix_batchnorm_backward(dY, cache)",
+    ("dX", "dgamma", "dbeta"),
+    reference=backprop.batchnorm_backward,
+    make_cases=_batchnorm_backward_cases,
+    upstream="dY",
+    explain=_three_paths,
+    partial_credit=False,
+    formula="dstd = -(dX_hat * X_hat).sum(axis=0) / std, and every entry of dX gets dstd * X_hat / N besides",
+)
+fix_batchnorm_backward.chaff(
+    "unchanged",
+    "the planted bug is still there.",
+    "List everything in the forward pass that X goes into. Which of these does the function never come back through?",
+)(_spread_held_fixed)
+fix_batchnorm_backward.wheats += batchnorm_backward.wheats
+fix_batchnorm_backward.chaffs += [c for c in batchnorm_backward.chaffs if c.cause != "variance-path-missing"]
+
+
+@fix_batchnorm_backward.wheat
+def the_missing_way_added(dY, cache):
+    X_hat, std, gamma = cache["X_hat"], cache["std"], cache["gamma"]
+    dX_hat = dY * gamma
+    dcentred = dX_hat / std
+    dstd = -(dX_hat * X_hat).sum(axis=0) / std
+    dvar = dstd / (2 * std)
+    dcentred = dcentred + 2 * (X_hat * std) * dvar / len(dY)
+    dX = dcentred - dcentred.sum(axis=0) / len(dY)
+    return dX, (dY * X_hat).sum(axis=0), dY.sum(axis=0)
 
 
 # clip_by_global_norm
@@ -2788,7 +2997,9 @@ def _starting_at(losses, patience: int, best_loss: float) -> int:
 EXERCISES = [
     he_init,
     batchnorm_forward,
+    batchnorm_slope,
     batchnorm_backward,
+    fix_batchnorm_backward,
     clip_by_global_norm,
     dropout_forward,
     dropout_backward,

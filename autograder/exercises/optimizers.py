@@ -18,6 +18,7 @@ import numpy as np
 import backprop
 from autograder.checking.call import call
 from autograder.checking.compare import agrees, tolerance
+from autograder.checking.derivation import Derivation
 from autograder.checking.draw import normal
 from autograder.checking.exercise import Case, Exercise
 from autograder.checking.score import Finding
@@ -43,7 +44,7 @@ _MEANS, _SQUARES = {"momentum_step": "v"}, {"rmsprop_step": "s", "adagrad_step":
 
 def _states(name: str) -> tuple[str, str]:
     """Names of the states of an exercise that hold gradients, and squares; empty where it has none."""
-    adam = name.startswith("adam")
+    adam = "adam" in name
     return ("m", "v") if adam else (_MEANS.get(name, ""), _SQUARES.get(name, ""))
 
 
@@ -1343,8 +1344,17 @@ def _by_example(a: np.ndarray) -> list[np.ndarray]:
 # The exercises of one step
 
 
-def _optimizer(reference: Callable, points: float, parameters: str, rule: Rule, formula: str) -> Exercise:
-    name = reference.__name__
+def _optimizer(
+    reference: Callable,
+    points: float,
+    parameters: str,
+    rule: Rule,
+    formula: str,
+    name: str = "",
+    partial_credit: bool = True,
+) -> Exercise:
+    """The exercise to write the reference; a ``name`` of its own if it is to mend a broken copy of it."""
+    name = name or reference.__name__
     names = tuple(parameters.split(", "))
     exercise = Exercise(
         name,
@@ -1356,6 +1366,7 @@ def _optimizer(reference: Callable, points: float, parameters: str, rule: Rule, 
         make_cases=_optimizer_cases(name, names),
         properties=(lambda f, seed: _in_a_run(exercise, f, seed),),
         explain=lambda f: _explain_step(exercise, rule, f),
+        partial_credit=partial_credit,
         formula=formula,
     )
     return exercise
@@ -1765,6 +1776,149 @@ def _(w, g, s, lr, eps):
     return w, s
 
 
+# adam_first_step
+
+
+def _first_step_cases():
+    import sympy
+
+    g = sympy.Symbol("g", real=True, nonzero=True)
+    lr, eps = sympy.symbols("lr eps", positive=True)
+    return [("", (g, lr, eps)), ("", (sympy.Integer(-3), lr, eps))]  # letters stand for positive numbers in a check
+
+
+def _first_step(g, lr, eps):
+    """A step of Adam, with its rates as letters, from averages of zero."""
+    import sympy
+
+    beta1, beta2 = sympy.symbols("beta1 beta2", positive=True)
+    m_hat = sympy.cancel((1 - beta1) * g / (1 - beta1))
+    v_hat = sympy.cancel((1 - beta2) * g**2 / (1 - beta2))
+    return -lr * m_hat / (sympy.sqrt(v_hat) + eps)
+
+
+adam_first_step = Derivation(
+    "adam_first_step",
+    CHAPTER,
+    2,
+    "adam_first_step(g, lr, eps)",
+    _first_step_cases,
+    expected=_first_step,
+    formula="-lr * g / (Abs(g) + eps)",
+)
+
+
+@adam_first_step.wheat
+def by_the_absolute_value(g, lr, eps):
+    return -lr * g / (abs(g) + eps)
+
+
+@adam_first_step.wheat
+def by_the_sign(g, lr, eps):
+    import sympy
+
+    return -lr * sympy.sign(g) / (1 + eps / sympy.Abs(g))
+
+
+@adam_first_step.wheat
+def by_the_root_of_a_square(g, lr, eps):
+    import sympy
+
+    return lr * -g / (eps + sympy.sqrt(g**2))
+
+
+@adam_first_step.wheat
+def in_two_pieces(g, lr, eps):
+    import sympy
+
+    return sympy.Piecewise((-lr * g / (g + eps), g > 0), (-lr * g / (eps - g), True))
+
+
+@adam_first_step.wheat
+def one_over_a_sum(g, lr, eps):
+    import sympy
+
+    return -lr / (sympy.sign(g) + eps / g)
+
+
+@adam_first_step.wheat
+def with_the_usual_rates(g, lr, eps):
+    import sympy
+
+    beta1, beta2 = sympy.Rational(9, 10), sympy.Rational(999, 1000)
+    m, v = (1 - beta1) * g, (1 - beta2) * g**2
+    return -lr * (m / (1 - beta1)) / (sympy.sqrt(v / (1 - beta2)) + eps)
+
+
+@adam_first_step.wheat
+def the_larger_of_two(g, lr, eps):
+    import sympy
+
+    return 0 - sympy.Mul(lr, g, 1 / (sympy.Max(g, -g) + eps), evaluate=False)
+
+
+def _first(top=lambda g: g, bottom=lambda size, g, eps: size + eps, step=lambda lr, ratio, eps: -lr * ratio):
+    """The change in the first step with one part replaced."""
+
+    def change(g, lr, eps):
+        import sympy
+
+        return step(lr, top(g) / bottom(sympy.Abs(g), g, eps), eps)
+
+    return change
+
+
+def _root(x):
+    import sympy
+
+    return sympy.sqrt(x)
+
+
+def _thousandth(size):
+    import sympy
+
+    return size * sympy.sqrt(sympy.Rational(1, 1000))
+
+
+_SQUARE_AND_ROOT = "Put in a gradient of −3. Square it, and take the root: what comes out?"
+_FIRST_AVERAGES = "At t = 1, by what is each average divided? What is left of the factor in front of the gradient?"
+for _cause, _text, _hint, _function in (
+    ("absolute-value-missing", "the root of the square was taken to be g itself. For a negative gradient it is not.",
+     _SQUARE_AND_ROOT, _first(bottom=lambda size, g, eps: g + eps)),
+    ("sign-flipped", "this is what is taken off, not the change: the step goes uphill.",
+     "If the gradient is positive, should w grow or shrink?", _first(step=lambda lr, ratio, eps: lr * ratio)),
+    ("eps-ignored", "eps was left out, or taken to be 0.", "What does the update divide by, besides the root?",
+     _first(bottom=lambda size, g, eps: size)),
+    ("eps-inside-root", "eps stands under the root; in Adam it is added to the root.",
+     "Which is done first in the update: the root, or the addition of eps?",
+     _first(bottom=lambda size, g, eps: _root(size**2 + eps))),
+    ("no-bias-correction", "the averages were used without their correction, with the usual rates 0.9 and 0.999.",
+     _FIRST_AVERAGES, _first(top=lambda g: g / 10, bottom=lambda size, g, eps: _thousandth(size) + eps)),
+    ("no-bias-correction", "only the average of the gradient was corrected, not that of its square.",
+     _FIRST_AVERAGES, _first(bottom=lambda size, g, eps: _thousandth(size) + eps)),
+    ("no-bias-correction", "only the average of the square was corrected, not that of the gradient.",
+     _FIRST_AVERAGES, _first(top=lambda g: g / 10)),
+    ("root-missing", "the average of the square divides the step without its root.",
+     "With a gradient ten times as large, how much larger is what stands below the fraction line?",
+     _first(bottom=lambda size, g, eps: size**2 + eps)),
+    ("gradient-descent", "this is a step of gradient descent: nothing divides the gradient.",
+     "What is the second average for?", _first(bottom=lambda size, g, eps: 1)),
+    ("lr-missing", "the learning rate does not enter.", "How far does w move if lr is halved?",
+     _first(step=lambda lr, ratio, eps: -ratio)),
+    ("sign-lost", "the size of the gradient stands on top, too: the step goes the same way whatever its sign.",
+     "With a gradient of −3, should w grow or shrink?", _first(top=lambda g: _root(g**2))),
+    ("parentheses", "eps is added to the whole step, not to what divides it.",
+     "What should eps keep from being zero?", _first(bottom=lambda size, g, eps: size,
+                                                     step=lambda lr, ratio, eps: eps - lr * ratio)),
+    ("lr-divides", "the learning rate divides the step, where it should multiply it.",
+     "How far does w move if lr is halved?", _first(step=lambda lr, ratio, eps: -ratio / lr)),
+    ("averages-exchanged", "the average of the square moves w, and the gradient divides it.",
+     "Which average gives the direction, and which the size to compare with?",
+     _first(top=lambda g: g**2, bottom=lambda size, g, eps: size + eps)),
+):  # fmt: skip
+    adam_first_step.chaff(_cause, _text, _hint)(_function)
+
+
 # adam_step
 
 _ADAM = "w, g, m, v, t, lr, beta1, beta2, eps"
@@ -1983,6 +2137,36 @@ def _(w, g, m, v, t, lr, beta1, beta2, eps):
     v += (1 - beta2) * g**2
     m_hat, v_hat = _fix(m, v, t, beta1, beta2)
     return w - lr * m_hat / (np.sqrt(v_hat) + eps), m, v
+
+
+# fix_adam_step: the planted bug comes first among the chaffs, since an unchanged copy is the likeliest wrong answer
+
+fix_adam_step = _optimizer(
+    backprop.adam_step,
+    3,
+    _ADAM,
+    _adam_rule(decays=False),
+    formula="m_hat = m / (1 - beta1**t), v_hat = v / (1 - beta2**t)",
+    name="fix_adam_step",
+    partial_credit=False,
+)
+fix_adam_step.wheats += adam_step.wheats
+fix_adam_step.chaff(
+    "unchanged",
+    "the planted bug is still there: every step is corrected as if it were the first.",
+    "Give the function the same gradient again and again. What becomes of its steps? Which argument should know how "
+    "often it was called?",
+)(_adam(fix=lambda m, v, t, beta1, beta2: _fix(m, v, 1, beta1, beta2)))
+fix_adam_step.chaffs += [chaff for chaff in adam_step.chaffs if chaff.cause != "t-ignored"]
+for _cause, _text, _hint, _function in (
+    ("half-mended", "the correction of `m` is mended; that of `v` is still as if every step were the first.",
+     "Two lines of the broken copy have the same fault.",
+     _adam(fix=lambda m, v, t, beta1, beta2: (_fix(m, v, t, beta1, beta2)[0], _fix(m, v, 1, beta1, beta2)[1]))),
+    ("half-mended", "the correction of `v` is mended; that of `m` is still as if every step were the first.",
+     "Two lines of the broken copy have the same fault.",
+     _adam(fix=lambda m, v, t, beta1, beta2: (_fix(m, v, 1, beta1, beta2)[0], _fix(m, v, t, beta1, beta2)[1]))),
+):  # fmt: skip
+    fix_adam_step.chaff(_cause, _text, _hint)(_function)
 
 
 # adamw_step
@@ -2579,4 +2763,13 @@ for _cause, _text, _hint, _function in (
 ):  # fmt: skip
     cosine_schedule.chaff(_cause, _text, _hint)(_function)
 
-EXERCISES = [momentum_step, rmsprop_step, adagrad_step, adam_step, adamw_step, cosine_schedule]
+EXERCISES = [
+    momentum_step,
+    rmsprop_step,
+    adagrad_step,
+    adam_first_step,
+    adam_step,
+    fix_adam_step,
+    adamw_step,
+    cosine_schedule,
+]

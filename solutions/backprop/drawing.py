@@ -149,7 +149,10 @@ def _name(node: Value) -> str:
 
 def _how_computed(node: Value) -> str:
     """For example ``u = x × w = 2 × 3 = 6``."""
-    numbers = [_number(parent.data) for parent in node.parents]
+    numbers = [
+        f"({_number(parent.data)})" if parent.data < 0 and (k or node.op == "pow") else _number(parent.data)
+        for k, parent in enumerate(node.parents)
+    ]
     if node.op in SIGNS:
         names = [_name(p) if p.label or not p.parents else f"({_name(p)})" for p in node.parents]
         by_name, by_number = (f" {SIGNS[node.op]} ".join(x).replace(" ^ ", "^") for x in (names, numbers))
@@ -192,11 +195,10 @@ def _gradient_text(ax: Axes, place: tuple[float, float], gradient: float):
 
 
 def _edge(ax: Axes, places: Places, node: Value, k: int, color: str) -> FancyArrowPatch:
-    """The arrow from the node's parent number ``k``; bent where it is one of two from the same parent."""
+    """The arrow from the node's parent number ``k``; bent round other boxes, and where it has a twin."""
     parent = node.parents[k]
     start, end = places[parent], places[node]
-    twins = [i for i, other in enumerate(node.parents) if other is parent]
-    bend = 0.0 if len(twins) == 1 else 0.25 * (-1) ** twins.index(k)
+    bend = _bend(places, node, k)
     if color == ORANGE:
         start, end, bend = end, start, -bend
     arrow = FancyArrowPatch(
@@ -207,9 +209,24 @@ def _edge(ax: Axes, places: Places, node: Value, k: int, color: str) -> FancyArr
     return arrow
 
 
+def _bend(places: Places, node: Value, k: int) -> float:
+    """How far an arrow bends, for its length, and to which side (down if positive)."""
+    parent = node.parents[k]
+    twins = [i for i, other in enumerate(node.parents) if other is parent]
+    if len(twins) > 1:
+        return 0.25 * (-1) ** twins.index(k)
+    (x0, y0), (x1, y1) = places[parent], places[node]
+    for x, y in places.values():
+        if x0 < x < x1 and abs(off := y - (y0 + (y1 - y0) * (x - x0) / (x1 - x0))) < 0.55:
+            return 0.35 if off > 0 else -0.35
+    return 0.0
+
+
 def _slope_text(ax: Axes, places: Places, node: Value, k: int):
     (x0, y0), (x1, y1) = places[node.parents[k]], places[node]
+    half = _bend(places, node, k) / 2  # of the way to the arrow's control point
+    x, y = (x0 + x1) / 2 + half * (y1 - y0), (y0 + y1) / 2 - half * (x1 - x0)
     return ax.text(
-        (x0 + x1) / 2, (y0 + y1) / 2 + 0.18, f"×{_number(node.local_grads[k])}",
+        x, y + 0.18, f"×{_number(node.local_grads[k])}",
         ha="center", va="center", fontsize=9, color=ORANGE,
     )  # fmt: skip

@@ -69,6 +69,19 @@ def cross_entropy_grad(Z: np.ndarray, y: np.ndarray) -> np.ndarray:
     return dZ
 
 
+def cross_entropy_and_grad(Z: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
+    """:func:`cross_entropy` and :func:`cross_entropy_grad` at once, from the same exponentials."""
+    rows = np.arange(len(y))
+    S = Z - Z.max(axis=1, keepdims=True)
+    dZ = np.exp(S)
+    sums = dZ.sum(axis=1, keepdims=True)
+    loss = (np.log(sums[:, 0]) - S[rows, y]).sum() / len(y)
+    dZ /= sums
+    dZ[rows, y] -= 1
+    dZ /= len(y)
+    return float(loss), dZ
+
+
 def soft_cross_entropy(Z: np.ndarray, T: np.ndarray) -> float:
     """Mean cross-entropy in nats against target distributions ``T``, ``(N, C)``, whose rows sum to 1."""
     return float(-np.mean(np.sum(T * log_softmax(Z), axis=-1)))

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from backprop.layers import linear, linear_backward, relu, relu_backward
-from backprop.losses import cross_entropy, cross_entropy_grad
+from backprop.losses import cross_entropy, cross_entropy_and_grad, cross_entropy_grad
 
 Params = list[tuple[np.ndarray, np.ndarray]]
 
@@ -39,9 +39,12 @@ def two_layer_grads(params: dict[str, np.ndarray], X: np.ndarray, y: np.ndarray)
 def mlp_forward(params: Params, X: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
     """Logits ``(N, C)``, and the input of every layer: ``X`` first, then each hidden activation."""
     inputs = [X]
-    for W, b in params[:-1]:
-        inputs.append(relu(linear(inputs[-1], W, b)))
-    return linear(inputs[-1], *params[-1]), inputs
+    for i, (W, b) in enumerate(params, start=1):
+        Z = inputs[-1] @ W
+        Z += b  # in place: the product is ours, and a new array would cost more than the sum
+        if i < len(params):
+            inputs.append(np.maximum(Z, 0, out=Z))
+    return Z, inputs
 
 
 def mlp_loss_and_grads(params: Params, X: np.ndarray, y: np.ndarray) -> tuple[float, Params]:
@@ -54,13 +57,14 @@ def mlp_loss_and_grads(params: Params, X: np.ndarray, y: np.ndarray) -> tuple[fl
     y : integer labels, ``(N,)``.
     """
     Z, inputs = mlp_forward(params, X)
-    dZ = cross_entropy_grad(Z, y)
+    loss, dZ = cross_entropy_and_grad(Z, y)
     grads: Params = []
     for (W, _), A in zip(reversed(params), reversed(inputs), strict=True):
         grads.append((A.T @ dZ, dZ.sum(axis=0)))
         if A is not X:
-            dZ = relu_backward(dZ @ W.T, A)  # A > 0 exactly where Z > 0
-    return cross_entropy(Z, y), grads[::-1]
+            dZ = dZ @ W.T
+            dZ *= A > 0  # exactly where Z > 0
+    return loss, grads[::-1]
 
 
 def mlp_grads(params: Params, X: np.ndarray, y: np.ndarray) -> Params:

@@ -5,6 +5,7 @@ returns the new parameter and the new state. Its arguments stay as they are. Sta
 """
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -15,6 +16,15 @@ def momentum_step(w: np.ndarray, g: np.ndarray, v: np.ndarray, lr: float, beta: 
     """One step with momentum: ``(w, v)``. The velocity ``v`` adds up gradients, as in ``torch.optim.SGD``."""
     v = beta * v + g
     return w - lr * v, v
+
+
+def nesterov_step(w: np.ndarray, g: np.ndarray, v: np.ndarray, lr: float, beta: float) -> tuple[np.ndarray, np.ndarray]:
+    """One step with Nesterov's momentum: ``(w, v)``, as ``torch.optim.SGD`` takes it (Sutskever et al. 2013).
+
+    The velocity is that of :func:`momentum_step`; the step looks one decay further ahead.
+    """
+    v = beta * v + g
+    return w - lr * (g + beta * v), v
 
 
 def rmsprop_step(
@@ -94,21 +104,139 @@ def cosine_schedule(step: int, total: int, warmup: int, peak: float) -> float:
     return peak * (1 + math.cos(math.pi * progress)) / 2
 
 
-class SGD:
-    """Gradient descent: each step moves every parameter by ``-lr`` times its gradient.
+class Optimizer:
+    """Updates parameters in place by one of the rules above, with a state of its own for every array.
 
     Parameters
     ----------
     params : ``[(W, b), …]``, for example ``MLP.params``.
-    lr : learning rate.
+    lr : learning rate; may be changed between steps.
     """
+
+    slots = 0  # arrays of state for each parameter
 
     def __init__(self, params: Params, lr: float):
         self.params = params
         self.lr = lr
+        self.t = 0  # steps taken
+        self.state = [[np.zeros_like(p) for _ in range(self.slots)] for layer in params for p in layer]
 
     def step(self, grads: Params) -> None:
-        """Update the parameters in place from gradients ``[(dW, db), …]``."""
-        for layer, layer_grads in zip(self.params, grads, strict=True):
-            for p, g in zip(layer, layer_grads, strict=True):
-                p -= self.lr * g
+        """Update the parameters in place.
+
+        Parameters
+        ----------
+        grads : ``[(dW, db), …]``, each of the shape of its parameter; left as they are.
+
+        Raises
+        ------
+        ValueError
+            if there are not as many gradients as parameters, or one has another shape.
+        """
+        self.t += 1
+        for i, (p, g) in enumerate(_pairs(self.params, grads)):
+            p[...], *self.state[i] = self.rule(p, g, *self.state[i])
+
+    def rule(self, w: np.ndarray, g: np.ndarray, *state: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The new parameter and the new state."""
+        raise NotImplementedError
+
+
+def _pairs(params: Params, grads: Params) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Every parameter with its gradient."""
+    if len(params) != len(grads):
+        raise ValueError(f"grads: expected {len(params)} pairs (dW, db), like params, got {len(grads)}")
+    for i, (layer, layer_grads) in enumerate(zip(params, grads, strict=True)):
+        for p, g in zip(layer, layer_grads, strict=True):
+            if p.shape != g.shape:
+                raise ValueError(
+                    f"grads[{i}]: expected a gradient of shape {p.shape}, like its parameter, got {g.shape}"
+                )
+            yield p, g
+
+
+class SGD(Optimizer):
+    """Gradient descent: each step moves every parameter by ``-lr`` times its gradient."""
+
+    def step(self, grads: Params) -> None:
+        self.t += 1
+        for p, g in _pairs(self.params, grads):
+            p -= self.lr * g
+
+
+class Momentum(Optimizer):
+    """:func:`momentum_step` for every parameter, as ``torch.optim.SGD(momentum=beta)``."""
+
+    slots = 1
+
+    def __init__(self, params: Params, lr: float, beta: float = 0.9):
+        super().__init__(params, lr)
+        self.beta = beta
+
+    def rule(self, w, g, v):
+        return momentum_step(w, g, v, self.lr, self.beta)
+
+
+class Nesterov(Momentum):
+    """:func:`nesterov_step` for every parameter, as ``torch.optim.SGD(momentum=beta, nesterov=True)``."""
+
+    def rule(self, w, g, v):
+        return nesterov_step(w, g, v, self.lr, self.beta)
+
+
+class AdaGrad(Optimizer):
+    """:func:`adagrad_step` for every parameter, as ``torch.optim.Adagrad``."""
+
+    slots = 1
+
+    def __init__(self, params: Params, lr: float = 0.01, eps: float = 1e-10):
+        super().__init__(params, lr)
+        self.eps = eps
+
+    def rule(self, w, g, s):
+        return adagrad_step(w, g, s, self.lr, self.eps)
+
+
+class RMSProp(Optimizer):
+    """:func:`rmsprop_step` for every parameter, as ``torch.optim.RMSprop``."""
+
+    slots = 1
+
+    def __init__(self, params: Params, lr: float = 0.01, rho: float = 0.99, eps: float = 1e-8):
+        super().__init__(params, lr)
+        self.rho, self.eps = rho, eps
+
+    def rule(self, w, g, s):
+        return rmsprop_step(w, g, s, self.lr, self.rho, self.eps)
+
+
+class Adam(Optimizer):
+    """:func:`adam_step` for every parameter, as ``torch.optim.Adam``."""
+
+    slots = 2
+
+    def __init__(self, params: Params, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8):
+        super().__init__(params, lr)
+        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+
+    def rule(self, w, g, m, v):
+        return adam_step(w, g, m, v, self.t, self.lr, self.beta1, self.beta2, self.eps)
+
+
+class AdamW(Adam):
+    """:func:`adamw_step` for every parameter, as ``torch.optim.AdamW``; biases shrink as well."""
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ):
+        super().__init__(params, lr, beta1, beta2, eps)
+        self.weight_decay = weight_decay
+
+    def rule(self, w, g, m, v):
+        return adamw_step(w, g, m, v, self.t, self.lr, self.beta1, self.beta2, self.eps, self.weight_decay)

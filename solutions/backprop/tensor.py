@@ -78,14 +78,23 @@ class Tensor:
 
     def __matmul__(self, other) -> Tensor:
         other = _tensor(other, self)
-        if self.data.ndim < 2 or other.data.ndim < 2:
-            raise ValueError(f"@ expects two axes or more, got shapes {self.shape} and {other.shape}; reshape vectors")
+        if self.data.ndim == 0 or other.data.ndim == 0:
+            raise ValueError(f"@ expects arrays, got shapes {self.shape} and {other.shape}; use * with a number")
+        if self.data.ndim == 1:  # a row, whose axis is dropped again
+            Y = self.reshape(1, -1) @ other
+            return Y.reshape(*Y.shape[:-2], *Y.shape[-1:]) if other.data.ndim > 1 else Y.reshape(())
+        if other.data.ndim == 1:  # a column, likewise
+            Y = self @ other.reshape(-1, 1)
+            return Y.reshape(*Y.shape[:-1])
         return Tensor(self.data @ other.data, (self, other), lambda G: layers.matmul_backward(G, self.data, other.data))
 
     def __rmatmul__(self, other) -> Tensor:
         return _tensor(other, self) @ self
 
     def __pow__(self, exponent: float) -> Tensor:
+        """A fixed power, entry by entry."""
+        if isinstance(exponent, Tensor):
+            raise TypeError("the exponent must be a number; for a power of two tensors write (b * a.log()).exp()")
         return Tensor(self.data**exponent, (self,), lambda G: (G * exponent * self.data ** (exponent - 1),))
 
     def __neg__(self) -> Tensor:
@@ -129,6 +138,11 @@ class Tensor:
         P = losses.softmax(self.data)
         return Tensor(P, (self,), lambda G: (layers.softmax_backward(G, P),))
 
+    def log_softmax(self) -> Tensor:
+        """Logarithm of the softmax over the last axis, finite where the softmax itself would be 0."""
+        L = losses.log_softmax(self.data)
+        return Tensor(L, (self,), lambda G: (G - np.exp(L) * G.sum(axis=-1, keepdims=True),))
+
     def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
         kept = self.data.sum(axis=axis, keepdims=True)
         total = kept if keepdims else self.data.sum(axis=axis)
@@ -138,12 +152,28 @@ class Tensor:
         total = self.sum(axis, keepdims)
         return total * (total.data.size / self.data.size)
 
-    def reshape(self, *shape: int) -> Tensor:
+    def max(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
+        """The largest entry; where several are equally large, they share the gradient, as in PyTorch's ``amax``."""
+        kept = self.data.max(axis=axis, keepdims=True)
+        largest = kept if keepdims else self.data.max(axis=axis)
+        share = self.data == kept
+
+        def vjp(G):
+            return (share * (G.reshape(kept.shape) / share.sum(axis=axis, keepdims=True, dtype=G.dtype)),)
+
+        return Tensor(largest, (self,), vjp)
+
+    def reshape(self, *shape: int | tuple[int, ...]) -> Tensor:
         return Tensor(self.data.reshape(*shape), (self,), lambda G: (G.reshape(self.shape),))
+
+    def transpose(self, *axes: int) -> Tensor:
+        """The axes in another order; reversed if none is given."""
+        order = axes or tuple(reversed(range(self.data.ndim)))
+        return Tensor(self.data.transpose(order), (self,), lambda G: (G.transpose(np.argsort(order)),))
 
     @property
     def T(self) -> Tensor:
-        """The last two axes swapped."""
+        """The last two axes swapped: the transpose of each matrix of a batch."""
         return Tensor(self.data.swapaxes(-1, -2), (self,), lambda G: (G.swapaxes(-1, -2),))
 
     def __getitem__(self, index) -> Tensor:

@@ -1,6 +1,6 @@
 """Training loops, as in chapter 6."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from backprop.losses import cross_entropy
 from backprop.network import MLP, Params, mlp_grads
-from backprop.optimizers import SGD
+from backprop.optimizers import SGD, Optimizer
 
 
 @dataclass
@@ -49,13 +49,14 @@ def train_epoch(
 
 def train(
     model: MLP,
-    optimizer: SGD,
+    optimizer: Optimizer,
     X: np.ndarray,
     y: np.ndarray,
     epochs: int = 20,
     batch_size: int = 64,
     seed: int = 0,
     validation: tuple[np.ndarray, np.ndarray] | None = None,
+    schedule: Callable[[int], float] | None = None,
 ) -> History:
     """Train a model in place, with a progress bar.
 
@@ -67,6 +68,7 @@ def train(
     batch_size : examples per step; the last batch of an epoch may be shorter.
     seed : of the shuffling.
     validation : ``(X, y)`` on which loss and accuracy are measured after every epoch.
+    schedule : gives the learning rate of a step, from the number of steps before it; the optimizer's own if left out.
     """
     if len(X) != len(y):
         raise ValueError(f"X and y must have one entry per example; got {len(X)} inputs and {len(y)} labels")
@@ -76,6 +78,8 @@ def train(
     for _ in bar:
         total = 0.0
         for batch in minibatches(len(X), batch_size, rng):
+            if schedule is not None:
+                optimizer.lr = schedule(optimizer.t)
             loss, grads = model.loss_and_grads(X[batch], y[batch])
             optimizer.step(grads)
             total += loss * len(batch)

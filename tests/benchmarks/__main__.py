@@ -1,66 +1,43 @@
-"""How long an epoch takes: the same network, data and batches in backprop, PyTorch and TensorFlow."""
+"""Times beside PyTorch's, TensorFlow's and the bare matrix products': ratios, side by side in one run."""
 
-import time
-from collections.abc import Callable, Iterator
-from statistics import median
+import argparse
+import os
+import sys
+from pathlib import Path
 
-import numpy as np
-import tensorflow as tf
-import torch
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from backprop import MLP, SGD, datasets, minibatches
-
-SIZES, LR, EPOCHS = [64, 128, 10], 0.1, 7
-
-
-def numpy_step() -> Callable:
-    model = MLP(SIZES, dtype=np.float32)
-    optimizer = SGD(model.params, LR)
-    return lambda X, y: optimizer.step(model.loss_and_grads(X, y)[1])
+from benchmarks import contest, engines, growth, page
+from benchmarks.clock import side_by_side
 
 
-def torch_step() -> Callable:
-    model = torch.nn.Sequential(torch.nn.Linear(64, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10))
-    optimizer, loss = torch.optim.SGD(model.parameters(), LR), torch.nn.CrossEntropyLoss()
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python tests/benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=40, help="turns that every contestant gets")
+    parser.add_argument("--write", action="store_true", help="write book/speed.md")
+    options = parser.parse_args()
+    if options.rounds < 4:
+        parser.error("--rounds: quartiles need four rounds or more")
 
-    def step(X, y):
-        optimizer.zero_grad()
-        loss(model(torch.from_numpy(X)), torch.from_numpy(y)).backward()
-        optimizer.step()
+    tables = []
+    for sizes, batch_size in contest.NETWORKS:
+        times = side_by_side(contest.contestants(sizes, batch_size), options.rounds)
+        tables.append(page.contest_table(sizes, batch_size, times))
+        print(tables[-1], end="\n\n", flush=True)
+    neuron = side_by_side(engines.neuron_contestants(), options.rounds)
+    overheads = {name: side_by_side(pair, options.rounds) for name, pair in engines.operations().items()}
+    parts = {
+        "growth": page.growth_table(list(growth.growths())),
+        "memory": page.memory_table(list(growth.memories())),
+        "value": page.value_sentence(neuron),
+        "operations": page.operations_table(overheads),
+    }
+    for text in parts.values():
+        print(text, end="\n\n", flush=True)
+    if options.write:
+        page.write_page(contests="\n\n".join(tables), rounds=options.rounds, **parts)
 
-    return step
-
-
-def tensorflow_step() -> Callable:
-    model = tf.keras.Sequential([tf.keras.layers.Dense(128, activation="relu"), tf.keras.layers.Dense(10)])
-    optimizer, loss = tf.keras.optimizers.SGD(LR), tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.build((None, 64))
-
-    @tf.function(reduce_retracing=True)
-    def step(X, y):
-        with tf.GradientTape() as tape:
-            value = loss(y, model(X))
-        variables = model.trainable_variables
-        optimizer.apply_gradients(zip(tape.gradient(value, variables), variables, strict=True))
-
-    return step
-
-
-def epoch_times(step: Callable, X: np.ndarray, y: np.ndarray, batch_size: int) -> Iterator[float]:
-    for seed in range(EPOCHS):
-        start = time.perf_counter()
-        for batch in minibatches(len(X), batch_size, np.random.default_rng(seed)):
-            step(X[batch], y[batch])
-        yield time.perf_counter() - start
-
-
-STEPS = (numpy_step, torch_step, tensorflow_step)
 
 if __name__ == "__main__":
-    X, y, _, _ = datasets.load_digits()
-    X = X.astype(np.float32)
-    print(f"Milliseconds an epoch of {len(X)} digits, {'-'.join(map(str, SIZES))} network, median after the first")
-    print(f"{'batch':>6}{'backprop':>12}{'PyTorch':>12}{'TensorFlow':>12}")
-    for batch_size in (16, 64, 256):
-        times = [median(list(epoch_times(make(), X, y, batch_size))[1:]) for make in STEPS]
-        print(f"{batch_size:>6}" + "".join(f"{1000 * t:>12.1f}" for t in times))
+    main()

@@ -1291,7 +1291,7 @@ def _column_slope_cases():
     import sympy
 
     cases = []
-    for N, j in ((3, 2), (5, 1)):
+    for N, j in ((3, 2), (4, 1)):
         free = sympy.symbols(f"xhat0:{N - 1}")
         cases.append((f"N = {N}, j = {j}", ((*free, -sum(free)), sympy.Symbol("s", positive=True), j)))
     return cases
@@ -1314,13 +1314,18 @@ def _column_slope(*, direct=None, mean=1, product=None, divisor=None):
     return slopes
 
 
+def _right_column_slopes(x_hat, s, j):
+    N = len(x_hat)
+    return [(int(i == j) - (1 + entry * x_hat[j]) / N) / s for i, entry in enumerate(x_hat)]
+
+
 batchnorm_slope = Derivation(
     "batchnorm_slope",
     CHAPTER,
     3,
     "batchnorm_slope(x_hat, s, j)",
     _column_slope_cases,
-    expected=_column_slope(),
+    expected=_right_column_slopes,
     formula="((1 if i == j else 0) - 1/N - x_hat[i] * x_hat[j] / N) / s for every i",
 )
 

@@ -6,6 +6,7 @@ is the combination with the fewest wrong places that gives the learner's numbers
 """
 
 import copy
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -48,6 +49,7 @@ def _states(name: str) -> tuple[str, str]:
     return ("m", "v") if adam else (_MEANS.get(name, ""), _SQUARES.get(name, ""))
 
 
+@functools.cache
 def _optimizer_cases(name: str, parameters: tuple[str, ...]) -> Callable[[np.random.Generator], list[Case]]:
     """A function that draws the cases of one exercise: the same situations for every optimizer."""
     mean, square = _states(name)
@@ -1363,7 +1365,7 @@ def _optimizer(
         f"{name}({parameters})",
         ("w", *(state for state in _states(name) if state)),
         reference=reference,
-        make_cases=_optimizer_cases(name, names),
+        make_cases=_optimizer_cases(reference.__name__, names),
         properties=(lambda f, seed: _in_a_run(exercise, f, seed),),
         explain=lambda f: _explain_step(exercise, rule, f),
         partial_credit=partial_credit,
@@ -1788,13 +1790,10 @@ def _first_step_cases():
 
 
 def _first_step(g, lr, eps):
-    """A step of Adam, with its rates as letters, from averages of zero."""
+    """With averages of zero, the corrected ones are the gradient and its square, whatever the rates."""
     import sympy
 
-    beta1, beta2 = sympy.symbols("beta1 beta2", positive=True)
-    m_hat = sympy.cancel((1 - beta1) * g / (1 - beta1))
-    v_hat = sympy.cancel((1 - beta2) * g**2 / (1 - beta2))
-    return -lr * m_hat / (sympy.sqrt(v_hat) + eps)
+    return -lr * g / (sympy.sqrt(g**2) + eps)
 
 
 adam_first_step = Derivation(
@@ -1907,6 +1906,9 @@ for _cause, _text, _hint, _function in (
      _first(step=lambda lr, ratio, eps: -ratio)),
     ("sign-lost", "the size of the gradient stands on top, too: the step goes the same way whatever its sign.",
      "With a gradient of −3, should w grow or shrink?", _first(top=lambda g: _root(g**2))),
+    ("direction-ignored", "the step is one learning rate long, and always the same way; eps is left out as well.",
+     "With a gradient of −3, should w grow or shrink? And what becomes of eps?",
+     _first(top=lambda g: 1, bottom=lambda size, g, eps: 1)),
     ("parentheses", "eps is added to the whole step, not to what divides it.",
      "What should eps keep from being zero?", _first(bottom=lambda size, g, eps: size,
                                                      step=lambda lr, ratio, eps: eps - lr * ratio)),

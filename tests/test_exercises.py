@@ -16,13 +16,14 @@ CONTRACTS = {
     "01-descent": "mse mse_grad linear_mse_grads mse_slope gradient_descent",
     "02-cross-entropy": "log_softmax softmax_jacobian cross_entropy cross_entropy_grad soft_cross_entropy_grad "
     "bce_with_logits bce_with_logits_grad softmax_ce_slope",
-    "03-checking-gradients": "central_difference complex_step gradcheck",
-    "04-chain-rule": "topological_order backward local_grads",
+    "03-checking-gradients": "central_difference complex_step gradcheck best_step fix_gradcheck",
+    "04-chain-rule": "topological_order backward local_grads fan_out_slope fix_backward",
     "05-layers": "linear_backward relu_backward sigmoid_backward tanh_backward softmax_backward unbroadcast "
     "matmul_backward",
     "06-network": "two_layer_loss two_layer_grads mlp_grads train_epoch "
     "fix_network_1 fix_network_2 fix_network_3 fix_network_4 fix_network_5",
-    "07-optimizers": "momentum_step rmsprop_step adagrad_step adam_step adamw_step cosine_schedule",
+    "07-optimizers": "momentum_step rmsprop_step adagrad_step adam_step adamw_step cosine_schedule "
+    "adam_first_step fix_adam_step",
     "08-misbehaving": "he_init batchnorm_forward batchnorm_backward clip_by_global_norm "
     "dropout_forward dropout_backward l2_grad early_stop",
 }

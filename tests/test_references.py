@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import sympy
 import torch
+from scipy.optimize import brentq
 
 from autograder.exercises import EXERCISES
 from test_against_frameworks import PAIRS, C, D, F, N, T, X, close, sgd_epochs, t, torch_mlp_loss, torch_pullback, y
@@ -363,9 +364,8 @@ optim = torch.optim
 optimizer_states("momentum_step", lambda p: optim.SGD(p, 0.1, momentum=0.8), lambda step: (0.1, 0.8), 1)
 optimizer_states("rmsprop_step", lambda p: optim.RMSprop(p, 0.1, 0.9, 1e-3), lambda step: (0.1, 0.9, 1e-3), 1)
 optimizer_states("adagrad_step", lambda p: optim.Adagrad(p, 0.1, eps=1e-3), lambda step: (0.1, 1e-3), 1)
-optimizer_states(
-    "adam_step", lambda p: optim.Adam(p, 0.1, (0.8, 0.9), 1e-3), lambda step: (step, 0.1, 0.8, 0.9, 1e-3), 2
-)
+for adam in ("adam_step", "fix_adam_step"):
+    optimizer_states(adam, lambda p: optim.Adam(p, 0.1, (0.8, 0.9), 1e-3), lambda step: (step, 0.1, 0.8, 0.9, 1e-3), 2)
 optimizer_states(
     "adamw_step",
     lambda p: optim.AdamW(p, 0.1, (0.8, 0.9), 1e-3, weight_decay=0.05),
@@ -461,7 +461,7 @@ def _(f):
             assert all(place[id(parent)] < place[id(node)] for parent in node.parents)
 
 
-@states("backward")
+@states("backward", "fix_backward")
 def _(f):
     """The gradient of a node is the sum over all paths to it of the products of their slopes; calls add up."""
 
@@ -515,7 +515,7 @@ def _(f):
     np.testing.assert_allclose(f(lambda A: np.sum(np.sin(A) * np.exp(A / 2)), X), wavy_grad(X), rtol=1e-13)
 
 
-@states("gradcheck")
+@states("gradcheck", "fix_gradcheck")
 def _(f):
     assert f(wavy, wavy_grad, X)
     for wrong in (lambda A: 1.001 * wavy_grad(A), lambda A: -wavy_grad(A), np.zeros_like, np.sin):
@@ -538,9 +538,19 @@ def softmax_ce_slope(p, k):
     return slope(lambda z: -z.log_softmax(-1)[k], np.log(p))
 
 
+def adam_first_step(g, lr, eps):
+    w = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    w.grad = torch.tensor(g, dtype=torch.float64)
+    optim.Adam([w], float(lr), eps=float(eps)).step()
+    return w.item()
+
+
 DERIVATIONS = {  # exercise -> the slope, from numbers in place of the symbols
     "mse_slope": lambda y_hat, y: slope(lambda a: (a - y) ** 2, y_hat),
     "softmax_ce_slope": softmax_ce_slope,
+    "best_step": lambda eps, M: brentq(lambda h: slope(lambda x: eps / x + M * x**2 / 6, h), 1e-3, 10, rtol=1e-14),
+    "fan_out_slope": lambda a, b: slope(lambda x: x * (x * b).exp(), a),
+    "adam_first_step": adam_first_step,
     "sigmoid_slope": lambda a: slope(torch.sigmoid, math.log(a / (1 - a))),
     "tiny_network_slope": lambda x, y, w1, w2: slope(lambda w: (w2 * torch.tanh(w * x) - y) ** 2, w1),
 }

@@ -25,7 +25,7 @@ CONTRACTS = {
     "07-optimizers": "momentum_step rmsprop_step adagrad_step adam_step adamw_step cosine_schedule "
     "adam_first_step fix_adam_step",
     "08-misbehaving": "he_init batchnorm_forward batchnorm_backward clip_by_global_norm "
-    "dropout_forward dropout_backward l2_grad early_stop",
+    "dropout_forward dropout_backward l2_grad early_stop batchnorm_slope fix_batchnorm_backward",
 }
 
 

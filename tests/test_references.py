@@ -118,6 +118,12 @@ CROSS_ENTROPY = Gradient(
     [(N, C)],
     lambda f, G, Z: [G * f(Z, y)],
 )
+BATCHNORM = Gradient(
+    batchnorm,
+    lambda X, gamma, beta: F.batch_norm(X, None, None, gamma, beta, training=True, eps=EPS),
+    [(N, D), (D,), (D,)],
+    batchnorm_backward,
+)
 TWO_LAYER = Gradient(network, network_in_torch, TWO_LAYERS, two_layer_backward)
 GRADIENTS = {
     "mse_grad": Gradient(
@@ -170,12 +176,8 @@ GRADIENTS = {
     "fix_network_2": TWO_LAYER,
     "mlp_grads": Gradient(network, network_in_torch, THREE_LAYERS, mlp_backward),
     "fix_network_4": Gradient(network, network_in_torch, THREE_LAYERS, step_backward),
-    "batchnorm_backward": Gradient(
-        batchnorm,
-        lambda X, gamma, beta: F.batch_norm(X, None, None, gamma, beta, training=True, eps=EPS),
-        [(N, D), (D,), (D,)],
-        batchnorm_backward,
-    ),
+    "batchnorm_backward": BATCHNORM,
+    "fix_batchnorm_backward": BATCHNORM,
     "dropout_backward": Gradient(
         lambda X: X * MASK / (1 - 0.3),
         lambda X: torch.where(torch.tensor(MASK), X / (1 - 0.3), 0.0),
@@ -545,9 +547,18 @@ def adam_first_step(g, lr, eps):
     return w.item()
 
 
+def batchnorm_slope(x_hat, s, j):
+    """From a column with this standard deviation (of which the eps is what is missing in the mean square)."""
+    x = torch.tensor(s * x_hat, requires_grad=True)
+    eps = s**2 - float(np.mean((s * x_hat) ** 2))
+    y = (x - x.mean()) / torch.sqrt(x.var(unbiased=False) + eps)
+    return [float(torch.autograd.grad(a, x, retain_graph=True)[0][j]) for a in y]
+
+
 DERIVATIONS = {  # exercise -> the slope, from numbers in place of the symbols
     "mse_slope": lambda y_hat, y: slope(lambda a: (a - y) ** 2, y_hat),
     "softmax_ce_slope": softmax_ce_slope,
+    "batchnorm_slope": batchnorm_slope,
     "best_step": lambda eps, M: brentq(lambda h: slope(lambda x: eps / x + M * x**2 / 6, h), 1e-3, 10, rtol=1e-14),
     "fan_out_slope": lambda a, b: slope(lambda x: x * (x * b).exp(), a),
     "adam_first_step": adam_first_step,
@@ -562,15 +573,17 @@ def test_derivation_by_autograd(name):
     for _, args in EXERCISES[name].make_cases():
         numbers = {}
         for arg in args:
-            if isinstance(arg, tuple):  # probabilities
-                numbers |= dict(zip(arg, rng.dirichlet(np.ones(len(arg))), strict=True))
+            if isinstance(arg, tuple):  # probabilities, or a column whose last entry makes its mean 0
+                free = [entry for entry in arg if isinstance(entry, sympy.Symbol)]
+                numbers |= dict(zip(free, rng.dirichlet(np.ones(len(free))), strict=True))
             elif isinstance(arg, sympy.Symbol):
                 numbers[arg] = rng.uniform(0.1, 0.9)
         expected = EXERCISES[name].expected(*args)
         entries = expected if isinstance(expected, list) else [expected]
         ours = [float(entry.subs(numbers)) for entry in entries]
         values = [
-            np.array([numbers[s] for s in arg]) if isinstance(arg, tuple) else numbers.get(arg, arg) for arg in args
+            np.array([float(entry.subs(numbers)) for entry in arg]) if isinstance(arg, tuple) else numbers.get(arg, arg)
+            for arg in args
         ]
         np.testing.assert_allclose(ours, np.ravel(DERIVATIONS[name](*values)), rtol=1e-12)
 

@@ -95,7 +95,8 @@ class Derivation(Answers):
             point = dict(zip(symbols, numbers, strict=True))
             at = "At " + ", ".join(f"{symbol} = {float(n):.3g}" for symbol, n in point.items())
             for i, (a, r) in enumerate(zip(answer, expected, strict=True)):
-                where = f"{at} (for {case}) entry {i} of your list" if case else f"{at} your expression"
+                which = f"entry {i} of your list" if len(expected) > 1 else "your expression"
+                where = f"{at} (for {case}) {which}" if case else f"{at} {which}"
                 result.append((a.subs(point).evalf(PRECISION), r.subs(point).evalf(PRECISION), where))
         return result
 
@@ -307,7 +308,7 @@ def _read(f: Callable, args: tuple, expected: Any, signature: str) -> list:
     if reading.error is not None:
         kind = f"a list of {len(expected)} SymPy expressions" if many else "one SymPy expression"
         got = "one expression" if isinstance(value, sympy.Expr) else f"a `{type(value).__name__}`"
-        step = "One slope for each class: collect them in a list." if many else f"`{signature}`"
+        step = f"Collect all {len(expected)} of them in a list." if many else f"`{signature}`"
         raise _Refused(Finding(f"Expected {kind}; got {got}.", "wrong-type", "", step))
     if many and len(answer) != len(expected):
         raise _Refused(

@@ -1126,6 +1126,8 @@ _TWISTS = (
            "`local_grads[k]` belongs to which parent?"),
     _Twist({"slope": lambda slopes, k: slopes[-1]}, "last-slope-for-all", "every parent gets the last slope.",
            "`local_grads[k]` belongs to which parent?"),
+    _Twist({"slope": lambda slopes, k: slopes[0] if k == 0 else 0.0}, "first-parent-only", "only the first parent of "
+           "a node gets anything.", "How many `parents` can a node have? Which of them does your code reach?"),
     _Twist({"slope": lambda slopes, k: sum(slopes)}, "slopes-summed", "every parent gets the sum of all slopes.",
            "`local_grads[k]` belongs to which parent?"),
     _Twist({"slope": lambda slopes, k: 1.0}, "slopes-left-out", "the gradient is passed on as it is, without the "
@@ -1139,11 +1141,12 @@ _TWISTS = (
     _Twist({"averages": True}, "averaged", "what arrives at a node on several ways is averaged; it should add up.",
            "If x goes up a little, and x is used twice: how much does the result move?"),
     _Twist({"edges": lambda root: iter(())}, "stops-at-the-root", "the gradient does not leave the root: nothing is "
-           "passed on.", "How does the gradient come from a node to its parents?"),
+           "passed on, or it is before the root has its 1.", "How does the gradient come from a node to its parents?"),
     _Twist({"seed": 0.0}, "root-not-seeded", "every `.grad` stays 0: the root's own is never set, so that zeros flow, "
            "or what is computed is not written on `.grad`.", "After your call, what stands in `root.grad`, and which "
            "line of yours put it there?"),
     _Twist({"seed": -1.0}, "sign-flipped", "the root starts with −1.", "What is the derivative of the root by itself?"),
+    _Twist({"seed": 0.5}, "root-halved", "the root starts with ½.", "What is the derivative of the root by itself?"),
     _Twist({"seed": 2.0}, "root-seeded-twice", "the root starts with 2: it gets its 1 twice.",
            "How often does your code add to `root.grad`?"),
     _Twist({"keeps": lambda node, root: node is not root}, "root-left-out", "the root's own `.grad` is not filled.",
@@ -1180,8 +1183,9 @@ def _why_not_backward(f: Callable) -> Finding | None:
     what = "`grad` is not right."
     for twists in _combinations(_TWISTS):
         if _gives(twists, answers["one call"]):
-            found = [*twists]
-            if answers["adding up"] and not _gives(twists, answers["adding up"]):
+            found = [twist for twist in twists if twist.cause == "overwritten"] or [*twists]
+            nothing_old_flows = any(twist.cause in ("overwritten", "upstream-forgotten") for twist in twists)
+            if answers["adding up"] and not nothing_old_flows and not _gives(twists, answers["adding up"]):
                 found += next(([s] for s in _STYLES if _gives((*twists, s), answers["adding up"])), [])
             if found:
                 likely = " Besides, ".join(twist.likely for twist in found)

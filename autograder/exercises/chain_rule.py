@@ -198,6 +198,8 @@ def _order_cases(rng: np.random.Generator) -> list[Case]:
         case("a chain of five", draw.graph((), (0,), (1,), (2,), (3,))),
         case("a long way and a short one", draw.graph((), (0,), (1,), (2,), (1, 3))),
         case("a short way and a long one", draw.graph((), (0,), (1,), (2,), (3, 1))),
+        case("twice by one step, and by a long way", draw.graph((), (0,), (1, 1), (1,), (3,), (4,), (2, 5))),
+        case("by a long way, and twice by one step", draw.graph((), (0,), (1, 1), (1,), (3,), (4,), (5, 2))),
         case("x·x", draw.graph((), (0, 0), (1, 1))),
         case("w·x + b, used twice", draw.shuffled((), (), (), (0, 1), (2, 3), (3, 4), (4, 5))),
         case("a random graph", draw.random(17)),
@@ -813,6 +815,26 @@ def _first_parent_only(root):
     return way
 
 
+def _by_counting(root, counted, crossed_off):
+    """By counting users, with a say in which arrows are counted, and which are crossed off."""
+    users, todo, seen = Counter(), [root], {root}
+    while todo:
+        for parent in counted(todo.pop().parents):
+            users[parent] += 1
+            if parent not in seen:
+                seen.add(parent)
+                todo.append(parent)
+    order, ready = [], [root]
+    while ready:
+        node = ready.pop()
+        order.append(node)
+        for parent in crossed_off(node.parents):
+            users[parent] -= 1
+            if users[parent] == 0:
+                ready.append(parent)
+    return order[::-1]
+
+
 def _without_second_look(root):
     order, done, stack = [], set(), [(root, False)]
     while stack:
@@ -824,6 +846,16 @@ def _without_second_look(root):
             stack.append((node, True))
             stack += [(parent, False) for parent in node.parents if parent not in done]
     return order
+
+
+@topological_order.chaff(
+    "counted-once-crossed-off-twice",
+    "a node that uses another one twice (as in x·x) is counted as one user, and crossed off twice: the count is down "
+    "to zero while another user is still to come.",
+    "For v = u·u, how many arrows leave u? Count and cross off the same things: either arrows or users.",
+)
+def _(root):
+    return _by_counting(root, set, tuple)
 
 
 @topological_order.chaff(
@@ -873,6 +905,8 @@ def _backward_cases(rng: np.random.Generator) -> list[Case]:
         case("x·x", draw.graph((), (0, 0))),
         case("a long way and a short one", draw.graph((), (0,), (1,), (2,), (1, 3))),
         case("a short way and a long one", draw.graph((), (0,), (1,), (2,), (3, 1))),
+        case("twice by one step, and by a long way", draw.graph((), (0,), (1, 1), (1,), (3,), (4,), (2, 5))),
+        case("by a long way, and twice by one step", draw.graph((), (0,), (1, 1), (1,), (3,), (4,), (5, 2))),
         case("w·x + b, used twice", draw.shuffled((), (), (), (0, 1), (2, 3), (3, 4), (4, 5))),
         case("a random graph", draw.random(13)),
         case("an inner node as the root", draw.shuffled((), (0,), (0,), (1, 2), (3, 1)), 3),
@@ -1242,6 +1276,8 @@ _SIMPLEST = {
     ),
     "a long way and a short one": _TOO_EARLY,
     "a short way and a long one": _TOO_EARLY,
+    "twice by one step, and by a long way": _TOO_EARLY,
+    "by a long way, and twice by one step": _TOO_EARLY,
     "w·x + b, used twice": _TOO_EARLY,
     "a random graph": _TOO_EARLY,
     "an inner node as the root": (
@@ -1428,6 +1464,22 @@ def _(root):
         backprop.backward(root)
         for node in nodes:
             node.visited = True
+
+
+@backward.chaff(
+    "counted-once-crossed-off-twice",
+    "a node that uses another one twice (as in x·x) is counted as one user, and crossed off twice: the other node "
+    "passes its gradient on while a user is still to come.",
+    "For v = u·u, how many arrows leave u? Count and cross off the same things: either arrows or users.",
+)
+def _(root):
+    order = _by_counting(root, set, tuple)
+    flow = dict.fromkeys(order, 0.0)
+    flow[root] = 1.0
+    for node in order[::-1]:
+        for parent, slope in zip(node.parents, node.local_grads, strict=True):
+            flow[parent] += slope * flow[node]
+        node.grad += flow[node]
 
 
 @backward.chaff(

@@ -36,8 +36,8 @@ class Call:
     warnings: list[str] = field(default_factory=list)
 
 
-def call(f: Callable, args: tuple) -> Call:
-    """Call ``f(*args)`` under a time limit, with output and warnings caught and global state put back.
+def call(f: Callable, args: tuple, seconds: float = SECONDS_PER_CALL) -> Call:
+    """Call ``f(*args)`` for so many seconds at most, with output and warnings caught and global state put back.
 
     The limit works in the main thread, and between two steps of Python: not inside one endless call of a library.
     """
@@ -51,7 +51,7 @@ def call(f: Callable, args: tuple) -> Call:
     ):
         warnings.simplefilter("always")
         np.seterr(all="warn", under="ignore")
-        timer = _start_timer()
+        timer = _start_timer(seconds)
         try:
             outcome.value = f(*args)
         except KeyboardInterrupt:
@@ -96,12 +96,12 @@ def _state_restored() -> Iterator[None]:
         sys.setrecursionlimit(recursion_limit)
 
 
-def _interrupter() -> Callable[[int, FrameType | None], None]:
+def _interrupter(seconds: float) -> Callable[[int, FrameType | None], None]:
     """A handler that stops the learner's code, and only that: on the way out, in this file, nothing is raised."""
     computed, begun = time.process_time(), time.perf_counter()
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
-        if time.process_time() - computed < SECONDS_PER_CALL and time.perf_counter() - begun < LONGEST_WAIT:
+        if time.process_time() - computed < seconds and time.perf_counter() - begun < LONGEST_WAIT:
             return  # the machine is busy with something else
         if frame is not None and frame.f_code.co_filename != __file__ and not _is_importing(frame):
             _stop_at_every_line(frame)
@@ -133,12 +133,12 @@ def _stop_at_every_line(frame: FrameType | None) -> None:
         frame = frame.f_back
 
 
-def _start_timer() -> tuple | None:
+def _start_timer(seconds: float) -> tuple | None:
     if threading.current_thread() is not threading.main_thread():
         return None
-    handler = signal.signal(signal.SIGALRM, _interrupter())
+    handler = signal.signal(signal.SIGALRM, _interrupter(seconds))
     # It fires again and again, since a bare `except:` in the learner's loop may swallow it.
-    return handler, signal.setitimer(signal.ITIMER_REAL, SECONDS_PER_CALL, 0.005), sys.gettrace()
+    return handler, signal.setitimer(signal.ITIMER_REAL, seconds, 0.005), sys.gettrace()
 
 
 def _stop_timer(timer: tuple | None) -> None:

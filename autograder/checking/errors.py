@@ -54,8 +54,9 @@ _KINDS: list[tuple[type | tuple[type, ...], str, str, str, str]] = [
         UnboundLocalError,
         "",
         "unset-variable",
-        "the variable gets its value inside a loop or an `if` that was passed over: a loop may run zero times.",
-        "Give the variable a value before the loop.",
+        "the variable is used before it has a value: the line that sets it comes later, or stands in a loop or an `if` "
+        "that was passed over.",
+        "Which line gives it its first value, and is that line always run before?",
     ),
     (TypeError, "xor|for \\^", "power-sign", "`^` is not the power in Python.", "Write `x**2`."),
     (
@@ -92,6 +93,28 @@ _KINDS: list[tuple[type | tuple[type, ...], str, str, str, str]] = [
         "wrong-count",
         "a tuple is taken apart into another number of names than it has parts.",
         "Print the right-hand side: how many parts has it?",
+    ),
+    (
+        ValueError,
+        "math domain",
+        "outside-the-domain",
+        "a logarithm or a root was taken of a number that has none. Perhaps it is that of the wrong number.",
+        "Print that number. Can it be 0 or negative here, and is it the one that you meant?",
+    ),
+    (
+        IndexError,
+        "too many indices",
+        "too-few-axes",
+        "that array has fewer axes than the index has parts: its shape is another one than your code expects.",
+        "Print its shape, and the index. What should happen if the shape is not the expected one?",
+    ),
+    (
+        (IndexError, ValueError),
+        "axis \\d+ is out of bounds",
+        "no-such-axis",
+        "the array does not have that axis (any more): a sum without `keepdims=True` removes its axis, and the later "
+        "ones move up by one.",
+        "Print the array's shape just before that line. Which axes has it, counted from 0?",
     ),
     (
         IndexError,
@@ -140,6 +163,8 @@ def _shapes_that_do_not_fit(text: str) -> str | None:
             "the factors of a matrix product do not fit: one is not transposed, they stand in the wrong order, or "
             "another array was taken."
         )
+    if "cannot reshape" in text:
+        return "`reshape` only arranges the same entries anew, and here there are more or fewer of them than fit."
     if not re.search(r"broadcast|einstein sum|shape mismatch|concatenation axis|reshape|inhomogeneous", text):
         return None
     if pair := re.search(r"shapes? \(([\d,]+)\) \(([\d,]+)\)", text):

@@ -121,7 +121,10 @@ def first_wrong(draws: list[tuple[list[Stage], Flat]]) -> Finding | None:
         if not all(map(_comparable, weights, rights)):
             return None
         if not all(same(a, r, 1e-7) for a, r in zip(weights, rights, strict=True)):
-            return _other_inputs(stages, weights) or _wrong_gradient(stages, weights)
+            finding = _other_inputs(stages, weights)
+            if finding is None and _bias_is_right(stages, biases):
+                finding = _wrong_weight(stages, weights)
+            return finding or _wrong_gradient(stages, weights)
         if (finding := _wrong_bias(stages, biases)) is not None:
             return finding
     return None
@@ -147,6 +150,56 @@ def _other_inputs(stages: list[Stage], answers: list[np.ndarray]) -> Finding | N
                 f"`{text}` stands where `{stage.inputs[0]}` belongs, the input of that layer.",
                 "What did this layer multiply with its weight in the forward pass?",
             )
+    return None
+
+
+def _bias_is_right(stages: list[Stage], answers: list[np.ndarray | None]) -> bool:
+    rights = [s.expected.sum(axis=0) for s in stages]
+    return all(map(_comparable, answers, rights)) and all(
+        same(a, r, 1e-7) for a, r in zip(answers, rights, strict=True)
+    )
+
+
+def forward_is_right(stages: list[Stage], answer: Flat) -> bool:
+    """Whether the gradient of the last bias is right, which no wrong forward pass would give."""
+    return _bias_is_right(stages[:1], [answer.get(stages[0].bias)])
+
+
+def _wrong_weight(stages: list[Stage], answers: list[np.ndarray]) -> Finding:
+    """The bias's gradient is right, so that of the pre-activation is: only the weight's own line is wrong."""
+    stage = stages[0]
+    what = f"`{stage.bias}` is right, so `{stage.gradient}` is; `{stage.weight}` is not."
+    likely = f"the mistake is in the line that computes `{stage.weight}`."
+    if (formula := _named_gradient(stages, _recovered(stages, answers))) is not None:
+        likely = f"`{stage.inputs[0]}.T` is multiplied with `{formula}`, not with `{stage.gradient}`."
+    return Finding(
+        what,
+        "wrong-weight-gradient",
+        likely,
+        f"Nudge one weight of that layer: which entry of `{stage.inputs[0]}` does it carry, and where to?",
+    )
+
+
+def _recovered(stages: list[Stage], answers: list[np.ndarray]) -> list[np.ndarray] | None:
+    """The learner's gradients of the pre-activation, by least squares, if the answers are made from any."""
+    recovered = []
+    for stage, a in zip(stages, answers, strict=True):
+        A = stage.inputs[1]
+        dZ = np.linalg.lstsq(A.T, a, rcond=None)[0]
+        if not same(A.T @ dZ, a, 1e-6):
+            return None
+        recovered.append(dZ)
+    return recovered
+
+
+def _named_gradient(stages: list[Stage], recovered: list[np.ndarray] | None) -> str | None:
+    """A recovered gradient as the product of two arrays that were at hand."""
+    names = [name for name, array in stages[0].context.items() if array.shape == stages[0].expected.shape]
+    for (pattern, function), base, factor in itertools.product(_GATES, names, names):
+        if recovered is not None and (pattern or base == factor):
+            values = [s.context[base] * function(s.context[factor]) for s in stages]
+            if all(same(dZ, value, 1e-6) for dZ, value in zip(recovered, values, strict=True)):
+                return base + pattern.replace("{}", factor)
     return None
 
 
@@ -180,13 +233,8 @@ def _wrong_bias(stages: list[Stage], answers: list[np.ndarray | None]) -> Findin
 
 def _wrong_gradient(stages: list[Stage], answers: list[np.ndarray]) -> Finding | None:
     """Recover the learner's gradient of the pre-activation, and say what it is."""
-    recovered = []
-    for stage, a in zip(stages, answers, strict=True):
-        A = stage.inputs[1]
-        dZ = np.linalg.lstsq(A.T, a, rcond=None)[0]
-        if not same(A.T @ dZ, a, 1e-6):
-            return None
-        recovered.append(dZ)
+    if (recovered := _recovered(stages, answers)) is None:
+        return None
     stage = stages[0]
     where = f"The first wrong step, counted from the loss, is the gradient `{stage.gradient}`"
     if not any(dZ.any() for dZ in recovered):
@@ -206,19 +254,13 @@ def _wrong_gradient(stages: list[Stage], answers: list[np.ndarray]) -> Finding |
     for i, guess in enumerate(stage.guesses):
         if all(_proportional(dZ, s.guesses[i].value) for dZ, s in zip(recovered, stages, strict=True)):
             return Finding(f"{where}.", guess.cause, guess.likely, guess.next_step)
-    names = [name for name, array in stage.context.items() if array.shape == stage.expected.shape]
-    for (pattern, function), base, factor in itertools.product(_GATES, names, names):
-        if pattern or base == factor:
-            values = [s.context[base] * function(s.context[factor]) for s in stages]
-            if all(same(dZ, value, 1e-6) for dZ, value in zip(recovered, values, strict=True)):
-                formula = base + pattern.replace("{}", factor)
-                return Finding(
-                    f"{where}: yours equals `{formula}`.",
-                    "wrong-step",
-                    f"`{formula}` stands where `{stage.formula}` belongs: something is missing, or another array "
-                    "was taken.",
-                    f"Write down how `{stage.gradient}` follows from what comes after it, one factor at a time.",
-                )
+    if (formula := _named_gradient(stages, recovered)) is not None:
+        return Finding(
+            f"{where}: yours equals `{formula}`.",
+            "wrong-step",
+            f"`{formula}` stands where `{stage.formula}` belongs: something is missing, or another array was taken.",
+            f"Write down how `{stage.gradient}` follows from what comes after it, one factor at a time.",
+        )
     if (formula := _as_a_sum(stages, recovered)) is not None:
         return Finding(
             f"{where}: yours equals `{formula}`.",

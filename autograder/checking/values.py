@@ -71,7 +71,7 @@ def common_factor(names: list[str], records: list[Record]) -> Finding | None:
 def factor(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | None:
     ratios = [(record, _ratio(a, r)) for record, a, r in wide if r.any()]
     if not ratios or any(c is None for _, c in ratios):
-        if all(not a.any() for _, a, _ in wide):
+        if all(np.abs(a).max(initial=0) <= 1e-12 * np.abs(r).max(initial=0) for _, a, r in wide):
             if wide[0][1].ndim == 0:
                 return Finding(
                     f"`{name}` is always 0.",
@@ -89,8 +89,10 @@ def factor(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding | 
     off = [(record, c) for record, c in ratios if abs(c - 1) > 1e-6]
     if not off or all(r.size == 1 for _, _, r in wide) or len(wide) < 2:
         return None  # any two numbers are proportional
-    other = f" and {off[-1][1]:.4g} × in “{off[-1][0].case.name}”" if len(off) > 1 else ""
-    exact = ", and exactly right elsewhere" if len(off) < len(ratios) else ""
+    different = [pair for pair in off[1:] if not np.isclose(pair[1], off[0][1])] or off[1:]
+    other = "".join(f" and {c:.4g} × in “{record.case.name}”" for record, c in different[:1])
+    fine = [record.case.name for record, c in ratios if abs(c - 1) <= 1e-6]
+    exact = f", and exactly right in “{fine[0]}”" if fine else ""
     return Finding(
         f"`{name}` points the right way, and its length is wrong: it is {off[0][1]:.4g} × expected in "
         f"“{off[0][0].case.name}”{other}{exact}.",
@@ -315,6 +317,8 @@ def clipped(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding |
         return None
     low, high = min(a.min() for _, a, _ in wide), max(a.max() for _, a, _ in wide)
     if sum(bool(((a > low) & (a < high)).any()) for _, a, _ in wide) < 2:
+        return None
+    if high - low < 1e-6 * max(np.abs(r).max() for _, _, r in wide):
         return None
     if low == 0 or high == 0 or not all(same(a, np.clip(r, low, high), 1e-9) for _, a, r in wide):
         return None

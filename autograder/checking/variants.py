@@ -163,7 +163,7 @@ def search(
     now = time.perf_counter()
     end = now + SECONDS if until is None else max(until, now + AT_LEAST)
     known = {*exercise.parameters, *exercise.outputs, *first.expected, *names_in(f)}
-    return call(_search, (exercise, first, others, bad, known, end)).value
+    return call(_search, (exercise, first, others, bad, known, end), seconds=SECONDS + AT_LEAST).value
 
 
 def _uninformative(record: Record, bad: list[str]) -> bool:
@@ -177,6 +177,10 @@ def _search(
     exercise: Exercise, first: Record, others: list[Record], bad: list[str], known: set[str], end: float
 ) -> Explanation | None:
     partly: dict[str, Explanation] = {}
+
+    def in_all_others(mutant: Mutant, names: Callable[[Record], list[str]]) -> bool:
+        return all(time.perf_counter() < end and _alike(exercise, mutant, r, names(r)) for r in others)
+
     right = exercise.right(first.case.args)
     with np.errstate(all="ignore"):
         for mutant, besides in _candidates(exercise):
@@ -184,7 +188,7 @@ def _search(
                 break
             answer = _answer(exercise, mutant.function, first, right)
             if first.call.error is not None:
-                if _same_error(answer, first.call.error) and all(_alike(exercise, mutant, r, bad) for r in others):
+                if _same_error(answer, first.call.error) and in_all_others(mutant, lambda r: bad):
                     return _explanation(mutant, besides, bad, known)
                 continue
             if not isinstance(answer, dict) or answer.keys() != first.answer.keys():
@@ -195,13 +199,12 @@ def _search(
                 continue
             if all(_equal(answer[name], first.expected.get(name)) for name in names):
                 continue  # right where the learner's answer is nearly so
-            if len(hits) == len(first.answer) and all(_alike(exercise, mutant, r, list(r.expected)) for r in others):
+            if len(hits) == len(first.answer) and in_all_others(mutant, lambda r: list(r.expected)):
                 return _explanation(mutant, besides, bad, known)
             names = [
                 name
                 for name in names
-                if not _equal(answer[name], first.expected[name])
-                and all(_alike(exercise, mutant, r, [name]) for r in others)
+                if not _equal(answer[name], first.expected[name]) and in_all_others(mutant, lambda r, name=name: [name])
             ]
             partly |= {name: _explanation(mutant, besides, names, known) for name in names}
     return next(iter(partly.values()), None)

@@ -199,6 +199,8 @@ def _order_cases(rng: np.random.Generator) -> list[Case]:
         case("a chain of five", draw.graph((), (0,), (1,), (2,), (3,))),
         case("a long way and a short one", draw.graph((), (0,), (1,), (2,), (1, 3))),
         case("a short way and a long one", draw.graph((), (0,), (1,), (2,), (3, 1))),
+        case("twice by one step, and by a long way", draw.graph((), (0,), (1, 1), (1,), (3,), (4,), (2, 5))),
+        case("by a long way, and twice by one step", draw.graph((), (0,), (1, 1), (1,), (3,), (4,), (5, 2))),
         case("x·x", draw.graph((), (0, 0), (1, 1))),
         case("w·x + b, used twice", draw.shuffled((), (), (), (0, 1), (2, 3), (3, 4), (4, 5))),
         case("a random graph", draw.random(17)),
@@ -814,6 +816,26 @@ def _first_parent_only(root):
     return way
 
 
+def _by_counting(root, counted, crossed_off):
+    """By counting users, with a say in which arrows are counted, and which are crossed off."""
+    users, todo, seen = Counter(), [root], {root}
+    while todo:
+        for parent in counted(todo.pop().parents):
+            users[parent] += 1
+            if parent not in seen:
+                seen.add(parent)
+                todo.append(parent)
+    order, ready = [], [root]
+    while ready:
+        node = ready.pop()
+        order.append(node)
+        for parent in crossed_off(node.parents):
+            users[parent] -= 1
+            if users[parent] == 0:
+                ready.append(parent)
+    return order[::-1]
+
+
 def _without_second_look(root):
     order, done, stack = [], set(), [(root, False)]
     while stack:
@@ -825,6 +847,16 @@ def _without_second_look(root):
             stack.append((node, True))
             stack += [(parent, False) for parent in node.parents if parent not in done]
     return order
+
+
+@topological_order.chaff(
+    "counted-once-crossed-off-twice",
+    "a node that uses another one twice (as in x·x) is counted as one user, and crossed off twice: the count is down "
+    "to zero while another user is still to come.",
+    "For v = u·u, how many arrows leave u? Count and cross off the same things: either arrows or users.",
+)
+def _(root):
+    return _by_counting(root, set, tuple)
 
 
 @topological_order.chaff(
@@ -874,6 +906,8 @@ def _backward_cases(rng: np.random.Generator) -> list[Case]:
         case("x·x", draw.graph((), (0, 0))),
         case("a long way and a short one", draw.graph((), (0,), (1,), (2,), (1, 3))),
         case("a short way and a long one", draw.graph((), (0,), (1,), (2,), (3, 1))),
+        case("twice by one step, and by a long way", draw.graph((), (0,), (1, 1), (1,), (3,), (4,), (2, 5))),
+        case("by a long way, and twice by one step", draw.graph((), (0,), (1, 1), (1,), (3,), (4,), (5, 2))),
         case("w·x + b, used twice", draw.shuffled((), (), (), (0, 1), (2, 3), (3, 4), (4, 5))),
         case("a random graph", draw.random(13)),
         case("an inner node as the root", draw.shuffled((), (0,), (0,), (1, 2), (3, 1)), 3),
@@ -1127,6 +1161,8 @@ _TWISTS = (
            "`local_grads[k]` belongs to which parent?"),
     _Twist({"slope": lambda slopes, k: slopes[-1]}, "last-slope-for-all", "every parent gets the last slope.",
            "`local_grads[k]` belongs to which parent?"),
+    _Twist({"slope": lambda slopes, k: slopes[0] if k == 0 else 0.0}, "first-parent-only", "only the first parent of "
+           "a node gets anything.", "How many `parents` can a node have? Which of them does your code reach?"),
     _Twist({"slope": lambda slopes, k: sum(slopes)}, "slopes-summed", "every parent gets the sum of all slopes.",
            "`local_grads[k]` belongs to which parent?"),
     _Twist({"slope": lambda slopes, k: 1.0}, "slopes-left-out", "the gradient is passed on as it is, without the "
@@ -1140,11 +1176,12 @@ _TWISTS = (
     _Twist({"averages": True}, "averaged", "what arrives at a node on several ways is averaged; it should add up.",
            "If x goes up a little, and x is used twice: how much does the result move?"),
     _Twist({"edges": lambda root: iter(())}, "stops-at-the-root", "the gradient does not leave the root: nothing is "
-           "passed on.", "How does the gradient come from a node to its parents?"),
+           "passed on, or it is before the root has its 1.", "How does the gradient come from a node to its parents?"),
     _Twist({"seed": 0.0}, "root-not-seeded", "every `.grad` stays 0: the root's own is never set, so that zeros flow, "
            "or what is computed is not written on `.grad`.", "After your call, what stands in `root.grad`, and which "
            "line of yours put it there?"),
     _Twist({"seed": -1.0}, "sign-flipped", "the root starts with −1.", "What is the derivative of the root by itself?"),
+    _Twist({"seed": 0.5}, "root-halved", "the root starts with ½.", "What is the derivative of the root by itself?"),
     _Twist({"seed": 2.0}, "root-seeded-twice", "the root starts with 2: it gets its 1 twice.",
            "How often does your code add to `root.grad`?"),
     _Twist({"keeps": lambda node, root: node is not root}, "root-left-out", "the root's own `.grad` is not filled.",
@@ -1181,8 +1218,9 @@ def _why_not_backward(f: Callable) -> Finding | None:
     what = "`grad` is not right."
     for twists in _combinations(_TWISTS):
         if _gives(twists, answers["one call"]):
-            found = [*twists]
-            if answers["adding up"] and not _gives(twists, answers["adding up"]):
+            found = [twist for twist in twists if twist.cause == "overwritten"] or [*twists]
+            nothing_old_flows = any(twist.cause in ("overwritten", "upstream-forgotten") for twist in twists)
+            if answers["adding up"] and not nothing_old_flows and not _gives(twists, answers["adding up"]):
                 found += next(([s] for s in _STYLES if _gives((*twists, s), answers["adding up"])), [])
             if found:
                 likely = " Besides, ".join(twist.likely for twist in found)
@@ -1239,6 +1277,8 @@ _SIMPLEST = {
     ),
     "a long way and a short one": _TOO_EARLY,
     "a short way and a long one": _TOO_EARLY,
+    "twice by one step, and by a long way": _TOO_EARLY,
+    "by a long way, and twice by one step": _TOO_EARLY,
     "w·x + b, used twice": _TOO_EARLY,
     "a random graph": _TOO_EARLY,
     "an inner node as the root": (
@@ -1425,6 +1465,22 @@ def _(root):
         backprop.backward(root)
         for node in nodes:
             node.visited = True
+
+
+@backward.chaff(
+    "counted-once-crossed-off-twice",
+    "a node that uses another one twice (as in x·x) is counted as one user, and crossed off twice: the other node "
+    "passes its gradient on while a user is still to come.",
+    "For v = u·u, how many arrows leave u? Count and cross off the same things: either arrows or users.",
+)
+def _(root):
+    order = _by_counting(root, set, tuple)
+    flow = dict.fromkeys(order, 0.0)
+    flow[root] = 1.0
+    for node in order[::-1]:
+        for parent, slope in zip(node.parents, node.local_grads, strict=True):
+            flow[parent] += slope * flow[node]
+        node.grad += flow[node]
 
 
 @backward.chaff(

@@ -1169,7 +1169,8 @@ def _pairs(rng: np.random.Generator) -> list[Case]:
         return f, lambda x: change(grad(x)), x
 
     def one_off(g):
-        return np.where(np.abs(g) == np.abs(g).max(), 1.05 * g, g)
+        ordinary = np.sort(np.abs(g))[len(g) // 2]
+        return np.where(np.abs(g) == ordinary, 1.05 * g, g)
 
     slopes, kinds = moderate(rng, 5), rng.permutation([3.0, 0.3, 0.03])
     mixed = np.concatenate([moderate(rng, 3) / kinds / 3, [-1.0, -0.5]])
@@ -1472,6 +1473,14 @@ def _flaws_of_comparing(f: Callable) -> Iterator[_Flaw]:
         yield _CHANGES_ITS_MIND
         return
     if not _accepts(f, c, c):
+        if all(_accepts(f, c, wrong) for wrong in (-c, 3 * c, c + 5, np.roll(c, 1))):
+            yield _Flaw(
+                _any,
+                "verdict-reversed",
+                "True and False have changed places: it accepts what is far off, and refuses what is right.",
+                "Your last comparison: is it True when the error is small, or when it is large?",
+            )
+            return
         for k in (2.0, 0.5, -1.0, -2.0, 1e5, 1e-5):
             if _accepts(f, c, k * c):
                 yield _Flaw(

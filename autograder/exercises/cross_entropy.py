@@ -311,6 +311,17 @@ def _(Z):
         return S - np.log(np.exp(S).sum(axis=1, keepdims=True))
 
 
+@log_softmax.chaff(
+    "quotient-of-logarithms",
+    "a logarithm was divided by a logarithm; the logarithm of a quotient is a difference.",
+    "What is log(a / b), written with log a and log b?",
+)
+def _(Z):
+    m = Z.max(axis=1, keepdims=True)
+    with np.errstate(all="ignore"):
+        return Z / (m + np.log(np.exp(Z - m).sum(axis=1, keepdims=True)))
+
+
 # softmax_jacobian
 
 
@@ -944,6 +955,16 @@ def _(Z, y):
     return np.mean(Z.argmax(axis=1) == y)
 
 
+@cross_entropy.chaff(
+    "probability-as-a-factor",
+    "log p of the right class was multiplied with p as well, as in an entropy.",
+    "The data say that the right class has happened: with which weight does its logarithm count?",
+)
+def _(Z, y):
+    L = backprop.log_softmax(Z)[np.arange(len(y)), y]
+    return -np.mean(np.exp(L) * L)
+
+
 # softmax_ce_slope
 
 
@@ -1574,6 +1595,28 @@ def _(Z, y):
 def _(Z, y):
     Z -= Z.max(axis=1, keepdims=True)
     return backprop.cross_entropy_grad(Z, y)
+
+
+@cross_entropy_grad.chaff(
+    "softmax-not-passed",
+    "this is the gradient by the probabilities: the way back through the softmax is missing.",
+    "Nudge the logit of a wrong class: does the right one's probability stay as it is?",
+)
+def _(Z, y):
+    P = backprop.softmax(Z)
+    G = np.zeros_like(P)
+    with np.errstate(all="ignore"):
+        G[np.arange(len(y)), y] = -1 / P[np.arange(len(y)), y] / len(y)
+    return G
+
+
+@cross_entropy_grad.chaff(
+    "wrong-classes-flipped",
+    "the entries of the wrong classes have the wrong sign: every entry comes out negative.",
+    "If the logit of a wrong class grows, does the loss rise or fall? What must a row add up to?",
+)
+def _(Z, y):
+    return -np.abs(backprop.cross_entropy_grad(Z, y))
 
 
 # soft_cross_entropy_grad
@@ -2322,6 +2365,15 @@ def _(z, t):
 )
 def _(z, t):
     return (backprop.sigmoid(-z) - t) / len(z)
+
+
+@bce_with_logits_grad.chaff(
+    "one-term-only",
+    "only the term with t was differentiated; the one with 1 − t has a slope, too.",
+    "For an example with t = 0, which way should its logit go?",
+)
+def _(z, t):
+    return t * (backprop.sigmoid(z) - 1) / len(z)
 
 
 EXERCISES = [

@@ -222,6 +222,17 @@ def _(y_hat, y):
     return 2 * y_hat
 
 
+@mse_slope.chaff(
+    "sign-lost",
+    "the sign of ŷ − y is lost: an absolute value stands there.",
+    "For ŷ < y, which way does the loss fall?",
+)
+def _(y_hat, y):
+    import sympy
+
+    return 2 * sympy.Abs(y_hat - y)
+
+
 # mse
 
 mse = Exercise(
@@ -503,6 +514,20 @@ def _(Y_hat, Y):
 )
 def _(Y_hat, Y):
     return np.mean((Y_hat - Y) ** 2, axis=0)
+
+
+@mse.chaff(
+    "lengths-of-rows",
+    "the lengths of the rows of differences were averaged (`np.linalg.norm`): a length is a root of a sum of squares.",
+    "Which numbers are averaged in the MSE: one for each row, or one for each entry?",
+)
+def _(Y_hat, Y):
+    return np.mean(np.linalg.norm(np.atleast_1d(Y_hat - Y), axis=-1))
+
+
+@mse.chaff("whole-number", "the result was cut to a whole number (`int`).", "What does `int(1.84)` give?")
+def _(Y_hat, Y):
+    return float(int(np.mean((Y_hat - Y) ** 2)))
 
 
 # mse_grad
@@ -1060,6 +1085,17 @@ def _(X, y, w, b):
 def _(X, y, w, b):
     d = 2 * (X @ w + b - y) / len(y)
     return X @ d, d.sum()
+
+
+@linear_mse_grads.chaff(
+    "product-of-sums",
+    "the errors are summed first, and the sum multiplied with the sum of the inputs: a sum of products is something "
+    "else.",
+    "Each example brings its own error and its own features. Are the two multiplied before the sum, or after?",
+)
+def _(X, y, w, b):
+    e = X @ w + b - y
+    return 2 / len(y) * e.sum() * X.sum(axis=0), 2 * e.mean()
 
 
 # gradient_descent

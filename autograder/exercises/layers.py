@@ -247,6 +247,15 @@ def _(dZ, X, W):
     return X.T @ dZ, dZ @ W.T, dZ.sum(axis=0)
 
 
+@linear_backward.chaff(
+    "product-of-sums",
+    "for `dX` sums were multiplied: a matrix product is a sum of products.",
+    "The output m carries its own gradient back through its own weights. When are the two multiplied?",
+)
+def _(dZ, X, W):
+    return dZ.sum(axis=1, keepdims=True) * W.sum(axis=1), X.T @ dZ, dZ.sum(axis=0)
+
+
 # Elementwise layers
 
 
@@ -854,6 +863,15 @@ def _(dA, A):
     return dA
 
 
+@sigmoid_backward.chaff(
+    "parentheses-missing",
+    "dA multiplies only one of two terms: parentheses are missing.",
+    "Put dA = 0 in: what should come out, and what does?",
+)
+def _(dA, A):
+    return dA * A - A * A
+
+
 tanh_backward = Exercise(
     "tanh_backward",
     CHAPTER,
@@ -967,6 +985,15 @@ def _(dA, A):
 def _(dA, A):
     dA *= 1 - A**2
     return dA
+
+
+@tanh_backward.chaff(
+    "root-too-many",
+    "a root was taken of the slope.",
+    "At A = 0.6, how steep is the curve? Compare with a small step.",
+)
+def _(dA, A):
+    return dA * np.sqrt(1 - A**2)
 
 
 # softmax_backward
@@ -1622,6 +1649,27 @@ def _(G, shape):
     return np.full(shape, G.sum())
 
 
+@unbroadcast.chaff(
+    "added-axes-kept",
+    "only axes of length 1 are summed; the axes that broadcasting put in front are not.",
+    "From (5,) to (7, 5): which axis is new, and what happened along it?",
+)
+def _(G, shape):
+    for axis, n in enumerate(shape):
+        if n == 1 and axis < G.ndim and G.shape[axis] != 1:
+            G = G.sum(axis=axis, keepdims=True)
+    return G + 0.0
+
+
+@unbroadcast.chaff(
+    "always-axis-0",
+    "axis 0 is summed, whatever `shape` says.",
+    "From (7, 1) to (7, 5): along which axis were the values repeated?",
+)
+def _(G, shape):
+    return G.sum(axis=0, keepdims=len(shape) == G.ndim)
+
+
 # matmul_backward
 
 
@@ -1896,6 +1944,18 @@ def _(dY, A, B):
     while dB.ndim > B.ndim:
         dB = dB.sum(axis=0)
     return dA, dB
+
+
+@matmul_backward.chaff(
+    "result-transposed",
+    "`dB` comes out transposed: the factors stand in the other order, and the other one is transposed.",
+    "Write the shapes of `A`, `dY` and `B` in a row. Which product gives that of `B`?",
+)
+def _(dY, A, B):
+    dA, dB = dY @ B.swapaxes(-1, -2), dY.swapaxes(-1, -2) @ A
+    if dB.shape[-2:] == B.shape[-2:]:
+        dB = backprop.unbroadcast(dB, B.shape)
+    return backprop.unbroadcast(dA, A.shape), dB
 
 
 EXERCISES = [

@@ -506,6 +506,9 @@ _HE_CHAFFS = (
     ("repeated-entries", "all weights are 0: all units of a layer get the same gradient, and stay alike.",
      "If two units start alike, what could ever make them differ?",
      lambda fan_in, fan_out, rng: np.zeros((fan_in, fan_out))),
+    ("three-values", "the numbers are −1, 0 and 1, all three equally often: their variance is 2/3.",
+     "What is the mean of the squares of −1, 0 and 1?",
+     lambda fan_in, fan_out, rng: rng.integers(-1, 2, (fan_in, fan_out)) * np.sqrt(2 / fan_in)),
     ("tails-cut-off", "numbers beyond two standard deviations were drawn anew, which makes the variance smaller; that "
      "was not made up for.", "What is the variance of normal numbers of which the large ones are left out?",
      lambda fan_in, fan_out, rng: truncated_and_made_up_for(fan_in, fan_out, rng) * 0.8796256610342398),
@@ -1278,6 +1281,10 @@ _BACK_CHAFFS = (
      _batchnorm_back(dX_hat=lambda dY, c: 0 * dY)),
     ("eps-lost", "dX is divided by the root of `var` alone: `eps` is lost on the way back.",
      "What was X divided by in the forward pass?", _batchnorm_back(std=lambda c: np.sqrt(c["var"]))),
+    ("eps-twice", "`eps` is added once more: it is in `std` already.", "What does `std` hold: is `eps` in it?",
+     _batchnorm_back(std=lambda c: c["std"] + c["eps"])),
+    ("eps-twice", "`eps` is added once more, under the root: it is in `std` already.",
+     "What does `std` hold: is `eps` in it?", _batchnorm_back(std=lambda c: np.sqrt(c["std"] ** 2 + c["eps"]))),
 )  # fmt: skip
 for _cause, _text, _hint, _function in _BACK_CHAFFS:
     batchnorm_backward.chaff(_cause, _text, _hint)(_function)
@@ -2920,6 +2927,28 @@ def _stop(*names: str) -> Callable:
     return lambda losses, patience: _stopped_at(losses, patience, parts)
 
 
+def _one_behind(losses, patience: int) -> int:
+    best, best_loss, waited = 0, losses[0], 0
+    for epoch, loss in enumerate(losses[1:]):
+        if loss < best_loss:
+            best, best_loss, waited = epoch, loss, 0
+        else:
+            waited += 1
+            if waited >= patience:
+                break
+    return best
+
+
+def _one_after_the_best(losses, patience: int) -> int:
+    best_loss, waited = np.inf, 0
+    for epoch, loss in enumerate(losses):
+        waited = 0 if loss < best_loss else waited + 1
+        best_loss = min(best_loss, loss)
+        if waited >= patience:
+            return epoch - patience + 1
+    return len(losses) - 1
+
+
 _STOP_CHAFFS = (
     ("argmin-of-all", "the lowest loss of all epochs is returned: training would have stopped before it was reached.",
      "In the first case, at which epoch has `patience` run out? What can you know at that moment?",
@@ -2982,6 +3011,14 @@ _STOP_CHAFFS = (
     ("best-starts-at-0", "the best loss starts at a fixed number such as 100, which no loss may ever reach.",
      "With which number does your best loss start, and which losses are lower?",
      lambda losses, patience: _starting_at(losses, patience, 100.0)),
+    ("best-starts-at-0", "the best loss starts at a fixed number such as 10, which no loss may ever reach.",
+     "With which number does your best loss start, and which losses are lower?",
+     lambda losses, patience: _starting_at(losses, patience, 10.0)),
+    ("index-one-behind", "the loop runs over `losses[1:]`, and its counter is used as the epoch: it is one behind.",
+     "What does `enumerate(losses[1:])` give first, and which epoch is that?", _one_behind),
+    ("one-after-the-best", "at the stop the epoch after the best one is returned, and the last one if it never stops.",
+     "With patience 1, it stops one epoch after the best. Which epoch does your formula give there?",
+     _one_after_the_best),
 )  # fmt: skip
 for _cause, _text, _hint, _function in _STOP_CHAFFS:
     early_stop.chaff(_cause, _text, _hint)(_function)

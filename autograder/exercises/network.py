@@ -14,7 +14,15 @@ from autograder.checking.derivation import Derivation
 from autograder.checking.draw import KINK, labels, normal
 from autograder.checking.exercise import Case, Exercise
 from autograder.checking.score import Finding
-from autograder.checking.stages import Guess, Stage, examples_counted, first_wrong, probe, which_were_used
+from autograder.checking.stages import (
+    Guess,
+    Stage,
+    examples_counted,
+    first_wrong,
+    forward_is_right,
+    probe,
+    which_were_used,
+)
 from autograder.checking.structure import flatten
 from autograder.checking.words import listing
 from autograder.exercises.cross_entropy import cross_entropy_grad, softmax_without_shift
@@ -130,6 +138,24 @@ def _tanh_at_the_weight(x, w1, w2, a):
     return 1 - sympy.tanh(w1) ** 2
 
 
+def _one_over_cosh(x, w1, w2, a):
+    import sympy
+
+    return 1 / sympy.cosh(w1 * x)
+
+
+def _tanh_of_the_output(x, y, w1, w2, a):
+    import sympy
+
+    return sympy.tanh(w2 * a) - y
+
+
+def _times_its_slope(x, w1, w2):
+    import sympy
+
+    return w2 * (1 - sympy.tanh(w2 * sympy.tanh(w1 * x)) ** 2)
+
+
 _TINY_CHAFFS = (
     ("factor-2-missing", "the 2 of the square is missing.", "What is the derivative of u²?", _tiny(two=1)),
     ("outer-weight-missing", "the way back through w2 is missing.", "ŷ = w2·a: what is ∂ŷ/∂a?",
@@ -147,6 +173,12 @@ _TINY_CHAFFS = (
      "How steep is tanh where a = −0.9? Can it be steeper than 1?", _tiny(gate=lambda x, w1, w2, a: 1 - a)),
     ("slope-at-the-prediction", "the tanh's slope was taken at ŷ instead of at a.",
      "Which number came out of the tanh: a, or w2·a?", _tiny(gate=lambda x, w1, w2, a: 1 - (w2 * a) ** 2)),
+    ("slope-before-the-tanh", "the tanh's slope was written with z = w1·x; a belongs there, what came out of the tanh.",
+     "At z = 0.9, how steep is the tanh? And what is a there?", _tiny(gate=lambda x, w1, w2, a: 1 - (w1 * x) ** 2)),
+    ("square-missing", "the slope of the tanh, as one over a hyperbolic cosine, lacks its square.",
+     "What is 1 − tanh², written with cosh?", _tiny(gate=_one_over_cosh)),
+    ("tanh-on-the-output", "a tanh was applied to the output as well.", "Which unit of this network has a tanh?",
+     _tiny(error=_tanh_of_the_output, outer=_times_its_slope)),
     ("tanh-applied-again", "a went through the tanh once more before its slope was taken.",
      "a = tanh(z) has been through the tanh. Write the slope with a itself.", _tiny(gate=_tanh_again)),
     ("slope-at-the-weight", "the tanh's slope was taken at w1 instead of at w1·x.",
@@ -223,15 +255,21 @@ def _whole(answer: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _first_wrong_step(exercise: Exercise, make_stages, f) -> Finding | None:
-    """Where the backward pass first goes wrong, on draws of its own: with batches of two lengths."""
+    """Where the backward pass first goes wrong."""
+    draws = _staged(exercise, make_stages, f)
+    return first_wrong(draws) if draws else None
+
+
+def _staged(exercise: Exercise, make_stages, f) -> list:
+    """Stages and the learner's answer, on draws of our own: with batches of two lengths."""
     draws = []
     for seed, N in ((1, 3), (2, 2)):
         args, stages = make_stages(np.random.default_rng(seed), N)
         answer = probe(exercise, f, args)
         if answer is None:
-            return None
+            return []
         draws.append((stages, answer))
-    return first_wrong(draws)
+    return draws
 
 
 def _examples_of_the_batch(exercise: Exercise, make_case, f) -> Finding | None:
@@ -340,13 +378,17 @@ def _activation_named(a: np.ndarray, at: Callable[[Callable], np.ndarray]) -> Fi
     return None
 
 
-def _wrong_activation_forward(exercise: Exercise, as_params, f) -> Finding | None:
+def _wrong_activation_forward(exercise: Exercise, make_stages, as_params, f) -> Finding | None:
     """With W2 = 0 the gradient of W2 is a product: of what lies between the layers, and of the gradient of b2.
 
     Parameters
     ----------
+    make_stages : of the exercise; to see whether the forward pass is wrong at all.
     as_params : makes the parameters of the exercise from two weights and two biases.
     """
+    draws = _staged(exercise, make_stages, f)
+    if draws and all(forward_is_right(stages, answer) for stages, answer in draws):
+        return None
     H, C = len(_Z), 3
     for through_bias in (False, True):
         first = (np.zeros((1, H)), _Z.copy()) if through_bias else (_Z[None].copy(), np.zeros(H))
@@ -462,7 +504,9 @@ def _explain_two_layers(f) -> Finding | None:
         _parameters_moved(two_layer_grads, _two_layer_batch, f)
         or _only_rescaled(two_layer_grads, _two_layer_batch, f)
         or _examples_of_the_batch(two_layer_grads, _two_layer_batch, f)
-        or _wrong_activation_forward(two_layer_grads, lambda *p: dict(zip(("W1", "b1", "W2", "b2"), p, strict=True)), f)
+        or _wrong_activation_forward(
+            two_layer_grads, _two_layer_stages, lambda *p: dict(zip(("W1", "b1", "W2", "b2"), p, strict=True)), f
+        )
         or _first_wrong_step(two_layer_grads, _two_layer_stages, f)
     )
 
@@ -866,6 +910,9 @@ for _cause, _text, _hint, _function in (
      _two_layer_chaff_loss(loss=lambda Z, y: backprop.mse(backprop.softmax(Z), np.eye(Z.shape[1])[y]))),
     ("sigmoid-not-relu", "a sigmoid stands where the ReLU belongs.", "Which activation does the chapter use?",
      _two_layer_chaff_loss(relu=backprop.sigmoid)),
+    ("relu-on-the-inputs", "the ReLU was applied to X; it belongs after the first layer.", "Which numbers may be "
+     "negative, and which not: the inputs, or what the second layer gets?",
+     lambda params, X, y: _two_layer_chaff_loss(relu=lambda Z: Z)(params, np.maximum(X, 0), y)),
 ):  # fmt: skip
     two_layer_loss.chaff(_cause, _text, _hint)(_function)
 
@@ -1187,7 +1234,7 @@ def _explain_layers(f) -> Finding | None:
         or _parameters_moved(mlp_grads, _mlp_batch, f)
         or _only_rescaled(mlp_grads, _mlp_batch, f)
         or _examples_of_the_batch(mlp_grads, _mlp_batch, f)
-        or _wrong_activation_forward(mlp_grads, lambda W1, b1, W2, b2: [(W1, b1), (W2, b2)], f)
+        or _wrong_activation_forward(mlp_grads, _mlp_stages, lambda W1, b1, W2, b2: [(W1, b1), (W2, b2)], f)
         or _first_wrong_step(mlp_grads, _mlp_stages, f)
         or _first_wrong_step(mlp_grads, _square_stages, f)
     )
@@ -1577,7 +1624,8 @@ def _parameters_untouched(before: dict[str, np.ndarray], answer: dict[str, np.nd
             "Which variable holds the new parameters, and which one do you return?",
         )
     kinds = {name[0] for name in still}
-    kind = {"b": "the biases", "W": "the weights"}[still[0][0]] if len(kinds) == 1 else "some of the layers"
+    whole = len(kinds) == 1 and len(still) == sum(name[0] in kinds for name in before)
+    kind = {"b": "the biases", "W": "the weights"}[still[0][0]] if whole else "some of the arrays"
     they = "is what it was" if len(still) == 1 else "are what they were"
     return Finding(
         f"{listing([f'`{name}`' for name in still])} {they} at the start.",
@@ -1682,10 +1730,16 @@ def _decay(factor: float) -> Finding:
 
 
 def _weights_named(weights: list[np.ndarray]) -> Finding | None:
-    shown = ", ".join(f"{0.0 if abs(w) < 1e-3 else w:.3g}" for w in weights[0])
+    rights = [1 / 3] * 6 + [1], [1 / 4] * 8 + [1 / 2] * 2
+    off = next(
+        (w for w, r in zip(weights, rights, strict=True) if not np.allclose(np.sort(w), r, atol=1e-3)), weights[0]
+    )
+    size = 3 if len(off) == 7 else 4
+    shown = ", ".join(f"{0.0 if abs(w) < 1e-3 else w:.3g}" for w in off)
     what = (
-        "With a tiny learning rate, batches of 3 and 7 examples, the step contains the examples' gradients with the "
-        f"weights {shown}. Right is 1/3 for an example in a batch of three, and 1 for the one in the last, short batch."
+        f"With a tiny learning rate, batches of {size} and {len(off)} examples, the step contains the examples' "
+        f"gradients with the weights {shown}. Right is 1/{size} for an example in a whole batch, and "
+        f"{'1 for the one' if size == 3 else '1/2 for each of the two'} in the last, short one."
     )
     flip = -1 if all((w < 1e-3).all() for w in weights) else 1
 
@@ -1695,7 +1749,7 @@ def _weights_named(weights: list[np.ndarray]) -> Finding | None:
             for w, e in zip(weights, expected, strict=True)
         )
 
-    if alike([1 / 3] * 6 + [1], [1 / 4] * 8 + [1 / 2] * 2):
+    if alike(*rights):
         if flip < 0:
             return Finding(what, "uphill", "the step adds the gradient: it climbs.", "Which way is downhill?")
         return None
@@ -1714,20 +1768,22 @@ def _weights_named(weights: list[np.ndarray]) -> Finding | None:
         return Finding(what, "uphill", "the step adds the gradient: it climbs.", "Which way is downhill?")
     if (finding := _momentum(what, weights)) is not None:
         return finding
-    unused = int((np.abs(weights[0]) < 1e-3).sum())
+    unused = int((np.abs(off) < 1e-3).sum())
     if unused:
-        twice = (np.abs(weights[0] - 2 / 3) < 1e-3).any()
-        return Finding(
-            what,
-            "with-replacement" if twice else "examples-left-out",
-            f"{unused} of the 7 examples were not used"
-            + (
-                ", and some were used twice: drawn with replacement, or the batches overlap."
-                if twice
-                else ": the last, short batch?"
-            ),
-            "In an epoch every example is seen exactly once.",
-        )
+        used = f"{unused} of the {len(off)} examples {'was' if unused == 1 else 'were'} not used"
+        hint = "In an epoch every example is seen exactly once."
+        lengths = _lengths(off[np.abs(off) > 1e-3])
+        if max(lengths, default=size) < size:
+            return Finding(
+                what,
+                "wrong-batches",
+                f"{used}: the batches have {listing([str(n) for n in sorted(lengths, reverse=True)])} examples.",
+                f"{hint} Where does a batch begin, and where does it end? The end of a slice does not belong to it.",
+            )
+        if abs(off.sum() - 3) < 1e-2:  # three batches, as there should be, none of them short of an example
+            twice = "drawn with replacement, in a new order for every batch, or the batches overlap"
+            return Finding(what, "with-replacement", f"{used}, and some were used twice: {twice}.", hint)
+        return Finding(what, "examples-left-out", f"{used}: the last, short batch?", hint)
     return _batches_named(what, weights)
 
 

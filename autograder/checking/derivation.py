@@ -289,7 +289,7 @@ def _read(f: Callable, args: tuple, expected: Any, signature: str) -> list:
     if error is not None:
         text = str(error).strip().splitlines()
         what = f"Your function raised `{type(error).__name__}{': ' + text[0] if text else ''}`"
-        step = f"It is called with SymPy symbols: `{signature}`. Use `sympy.exp`, not `np.exp`."
+        step = f"It is called with SymPy symbols: `{signature}`. Use `sympy.exp`, not `math.exp` or `np.exp`."
         if found := re.search(r"no callable (\w+) method", str(error)):
             step = f"It is called with SymPy symbols, which NumPy doesn't know: use `sympy.{found[1]}`."
         elif "bool" in str(error).lower():

@@ -1654,8 +1654,8 @@ _SLIPS: dict[str, tuple[_Slip, ...]] = {
               "2² is 4 and 2³ is 8: how far apart are they?"),
         _Slip(lambda a, b: (b * a ** (b - 1), math.exp(b) * math.log(a)), "wrong-base", "the slope in the exponent has "
               "e to the power of b where a to the power of b belongs", _POWER),
-        _Slip(lambda a, b: (b * a ** (b - 1), a**b * b), "wrong-factor", "the slope in the exponent has the exponent as a "
-              "factor, where a logarithm belongs", "2ᵇ = e to the power of b·(what)? That factor comes down."),
+        _Slip(lambda a, b: (b * a ** (b - 1), a**b * b), "wrong-factor", "the slope in the exponent has the exponent "
+              "as a factor, where a logarithm belongs", "2ᵇ = e to the power of b·(what)? That factor comes down."),
         _Slip(lambda a, b: (b * a ** (b - 1), a**b * a), "wrong-factor", "the slope in the exponent has the base as a "
               "factor, where its logarithm belongs", "2ᵇ = e to the power of b·(what)? That factor comes down."),
         _Slip(lambda a, b: (b * a ** (b - 1), a * math.log(a)), "power-missing", "the slope in the exponent lacks the "

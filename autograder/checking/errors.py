@@ -135,7 +135,7 @@ _KINDS: list[tuple[type | tuple[type, ...], str, str, str, str]] = [
         ZeroDivisionError,
         "",
         "division-by-zero",
-        "something is divided by 0: an empty loop's count, or a norm that can be 0.",
+        "something is divided by 0: an argument that may be 0, an empty loop's count, a norm.",
         "Which inputs of this case make the denominator 0?",
     ),
     (

@@ -112,7 +112,7 @@ class Problem:
                 f"The function {self.f_name} itself changes its input {listing(changed)}.",
                 "argument-changed",
                 "an operation in place (`-=`, `*=`, `a[...] = …`) on an array that belongs to the caller.",
-                "Copy first, or write it without `=`.",
+                "Copy first, or make a new array: `a = a * 2`, not `a *= 2`.",
             )
         ]
 

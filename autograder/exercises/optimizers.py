@@ -2037,7 +2037,7 @@ _WHICH = "One of the two rates is for the gradients, the other one for their squ
 _ADAM_CHAFFS = (
     ("no-bias-correction", "there is no bias correction: the averages are used as they are.", _START,
      _adam(fix=lambda m, v, t, beta1, beta2: (m, v))),
-    ("eps-inside-root", "`eps` is added under the root.", _BOTH,
+    ("eps-inside-root", "`eps` is added under the root.", "Is `eps` added before the root is taken, or after it?",
      _adam(bottom=lambda v, t, beta2, eps: np.sqrt(v + eps))),
     ("corrected-state-returned", "the corrected averages are returned, so that the next step averages what has been "
      "corrected.", _NEXT, _adam(results=lambda w, old, new, fixed: (w, *fixed))),

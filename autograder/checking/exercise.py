@@ -355,7 +355,10 @@ def _how_to_copy(name: str) -> str:
     whole = re.split(r"[.[]", name)[0]
     if whole == name:
         return f"Copy first (`{name}.copy()`), or make a new array: `a = a * 2`, not `a *= 2`."
-    return f"Make new arrays (`a = a * 2`, not `a *= 2`), or copy the arrays themselves: a copy of `{whole}` would hold the same ones."
+    return (
+        "Make new arrays (`a = a * 2`, not `a *= 2`), or copy the arrays themselves: a copy of "
+        f"`{whole}` would hold the same ones."
+    )
 
 
 def from_the_notebook(f: Callable) -> list[Finding]:

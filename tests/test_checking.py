@@ -1,6 +1,7 @@
 """The checker itself: contract, verdict, ladder, card; and that nothing an answer does escapes."""
 
 import random
+import subprocess
 import sys
 import threading
 import time
@@ -11,7 +12,7 @@ import pytest
 
 import backprop
 from autograder import check
-from autograder.checking.call import call
+from autograder.checking.call import TimeLimit, call
 from autograder.checking.compare import agrees, same
 from autograder.checking.score import Finding, Score
 from autograder.exercises import EXERCISES
@@ -110,6 +111,36 @@ def test_an_endless_loop_whose_handlers_try_again_is_stopped():
 
     assert causes(f, "mse") == ["endless"]
     assert sys.gettrace() is None or "coverage" in repr(sys.gettrace())
+
+
+def test_a_limit_that_python_drops_in_a_finalizer_is_raised_again_and_nothing_is_said_of_it(capfd):
+    class Slow:
+        def __del__(self):
+            sum(range(200_000))  # the limit falls in here nearly always, where exceptions are dropped
+
+    def f():
+        while True:
+            Slow()
+
+    assert isinstance(call(f, (), seconds=0.05).error, TimeLimit)
+    assert "TimeLimit" not in capfd.readouterr().err
+
+
+def test_a_machine_that_slept_is_no_endless_loop():
+    """The process is stopped for a second, as by a suspended machine, while it may take half a second at most."""
+    program = """if True:
+        import os, signal, subprocess
+        from autograder.checking import call
+
+        def f():
+            subprocess.Popen(["sh", "-c", f"sleep 1; kill -CONT {os.getpid()}"])
+            os.kill(os.getpid(), signal.SIGSTOP)
+            return "done"
+
+        call.LONGEST_WAIT = 0.5
+        print(call.call(f, (), seconds=0.2).value)
+    """
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "done\n"
 
 
 def test_sys_exit_is_a_finding():

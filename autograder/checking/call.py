@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 SECONDS_PER_CALL = 2.0  # of computing
-LONGEST_WAIT = 6.0  # seconds on the clock, for a function that sleeps, or on a busy machine
+LONGEST_WAIT = 6.0  # seconds in which this process could have run, for a function that sleeps
+TICK = 0.005  # seconds from one look at the time to the next
 
 
 class TimeLimit(BaseException):
@@ -45,6 +46,7 @@ def call(f: Callable, args: tuple, seconds: float = SECONDS_PER_CALL) -> Call:
     printed = _Head()
     with (
         _state_restored(),
+        _silent_in_callbacks(),
         warnings.catch_warnings(record=True) as caught,
         redirect_stdout(printed),
         redirect_stderr(printed),
@@ -96,13 +98,34 @@ def _state_restored() -> Iterator[None]:
         sys.setrecursionlimit(recursion_limit)
 
 
+@contextmanager
+def _silent_in_callbacks() -> Iterator[None]:
+    """Say nothing of a `TimeLimit` that Python drops, in `__del__` or in a callback: the timer raises the next one."""
+    former = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if not issubclass(unraisable.exc_type, TimeLimit):
+            former(unraisable)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = former
+
+
 def _interrupter(seconds: float) -> Callable[[int, FrameType | None], None]:
-    """A handler that stops the learner's code, and only that: on the way out, in this file, nothing is raised."""
-    computed, begun = time.process_time(), time.perf_counter()
+    """A handler that stops the learner's code, and only that: on the way out, in this file, nothing is raised.
+
+    It counts its own ticks for the time that has passed: the clock runs on while a machine sleeps or is overloaded.
+    """
+    begun, waited = time.thread_time(), seconds
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
-        if time.process_time() - computed < seconds and time.perf_counter() - begun < LONGEST_WAIT:
-            return  # the machine is busy with something else
+        nonlocal waited
+        waited += TICK
+        if time.thread_time() - begun < seconds and waited < LONGEST_WAIT:
+            return
         if frame is not None and frame.f_code.co_filename != __file__ and not _is_importing(frame):
             _stop_at_every_line(frame)
             raise TimeLimit
@@ -138,7 +161,7 @@ def _start_timer(seconds: float) -> tuple | None:
         return None
     handler = signal.signal(signal.SIGALRM, _interrupter(seconds))
     # It fires again and again, since a bare `except:` in the learner's loop may swallow it.
-    return handler, signal.setitimer(signal.ITIMER_REAL, seconds, 0.005), sys.gettrace()
+    return handler, signal.setitimer(signal.ITIMER_REAL, seconds, TICK), sys.gettrace()
 
 
 def _stop_timer(timer: tuple | None) -> None:

@@ -37,7 +37,7 @@ def diagnose(exercise: Exercise, f: Callable, records: list[Record], wrong: Wron
     with warnings.catch_warnings(), np.errstate(all="ignore"):  # the learner's numbers may be inf, nan or huge
         warnings.simplefilter("ignore")
         try:
-            return _climb(exercise, f, records, wrong, time.perf_counter() + SECONDS)
+            return _climb(exercise, f, records, wrong, time.thread_time() + SECONDS)
         except Exception as error:  # a check never raises; that its diagnosis failed is said
             what = f"The answer is not right. (Looking for the cause failed with `{type(error).__name__}`.)"
             return [Finding(what, next_step="Please report this answer to the authors of the book.")]

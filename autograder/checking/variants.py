@@ -146,7 +146,7 @@ def search(
     ----------
     f : the learner's function: only its names are looked at.
     records : cases with the learner's answers.
-    until : when to stop, on the clock of ``time.perf_counter``.
+    until : when to stop, on the clock ``time.thread_time``.
     bad : names of the outputs that are wrong.
 
     Returns
@@ -160,7 +160,7 @@ def search(
         told or records, key=lambda record: (_uninformative(record, bad), sum(a.size for a in record.answer.values()))
     )
     others = [record for record in records if record is not first]
-    now = time.perf_counter()
+    now = time.thread_time()
     end = now + SECONDS if until is None else max(until, now + AT_LEAST)
     known = {*exercise.parameters, *exercise.outputs, *first.expected, *names_in(f)}
     return call(_search, (exercise, first, others, bad, known, end), seconds=SECONDS + AT_LEAST).value
@@ -179,12 +179,12 @@ def _search(
     partly: dict[str, Explanation] = {}
 
     def in_all_others(mutant: Mutant, names: Callable[[Record], list[str]]) -> bool:
-        return all(time.perf_counter() < end and _alike(exercise, mutant, r, names(r)) for r in others)
+        return all(time.thread_time() < end and _alike(exercise, mutant, r, names(r)) for r in others)
 
     right = exercise.right(first.case.args)
     with np.errstate(all="ignore"):
         for mutant, besides in _candidates(exercise):
-            if time.perf_counter() > end:
+            if time.thread_time() > end:
                 break
             answer = _answer(exercise, mutant.function, first, right)
             if first.call.error is not None:

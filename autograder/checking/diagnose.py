@@ -46,7 +46,7 @@ def diagnose(exercise: Exercise, f: Callable, records: list[Record], wrong: Wron
 def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong, until: float) -> list[Finding]:
     named = _named_mistake(exercise, records, wrong)
     if named is not None:
-        return [_with_the_good(named, wrong, records)]
+        return [_with_the_good(exercise, named, wrong, records)]
 
     raised = [record for record in records if record.call.error is not None]
     answered = [record for record in records if record.call.error is None]
@@ -64,14 +64,14 @@ def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong,
 
     bad = [name for name in wrong if any(r.case.name in wrong[name] for r in answered)]
     if (finding := values.common_factor(bad, answered)) is not None:
-        return [_with_the_good(finding, wrong, records)]
+        return [_with_the_good(exercise, finding, wrong, records)]
     nothing = all(not r.answer[name].any() for r in answered for name in bad if name in r.answer)
     for rung in (_kept_from_the_first_call, _wrong_input, _example_left_out, _examples_weighted):
         if not exercise.oracle and not nothing and (finding := rung(exercise, answered, wrong)) is not None:
-            return [_with_the_good(finding, wrong, records)]
+            return [_with_the_good(exercise, finding, wrong, records)]
     explained = exercise.explain(f) if exercise.explain is not None else None
     if explained is not None and not _vague(explained):
-        return [_with_the_good(explained, wrong, records)]
+        return [_with_the_good(exercise, explained, wrong, records)]
     if (
         explained is not None
         and (found := variants.search(exercise, f, records, bad, until)) is not None
@@ -81,13 +81,13 @@ def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong,
     single = {name: _one_output(exercise, f, name, answered, wrong[name]) for name in bad}
     vague = [name for name in bad if _vague(single[name])]
     if explained is not None and vague:
-        return [_with_the_good(explained, wrong, records)]
+        return [_with_the_good(exercise, explained, wrong, records)]
     if vague == bad and (found := _scaled_mistake(exercise, answered, bad)) is not None:
-        return [_with_the_good(found, wrong, records)]
+        return [_with_the_good(exercise, found, wrong, records)]
     if vague and (found := variants.search(exercise, f, records, vague, until)) is not None:
         single |= {name: _because(single[name], found) for name in found.outputs}
     elif vague == bad and (found := _named_but_for_extremes(exercise, answered, wrong)) is not None:
-        return [_with_the_good(found, wrong, records)]
+        return [_with_the_good(exercise, found, wrong, records)]
     by_cause: dict[str, list[str]] = {}
     for name in bad:
         by_cause.setdefault(f"{single[name].cause}|{single[name].likely}", []).append(name)
@@ -102,7 +102,7 @@ def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong,
                 more = f"{listed} {verb} out of place as well."
             finding = replace(finding, what=f"{finding.what} {more}")
         findings.append(finding)
-    findings[-1] = _with_the_good(findings[-1], wrong, records)
+    findings[-1] = _with_the_good(exercise, findings[-1], wrong, records)
     return findings
 
 
@@ -182,8 +182,13 @@ def _vague(finding: Finding) -> bool:
     return finding.cause in VAGUE and "your code is `" not in finding.likely and "stands where" not in finding.likely
 
 
-def _with_the_good(finding: Finding, wrong: Wrong, records: list[Record]) -> Finding:
-    """Add to a finding which outputs are right; of networks of several depths, those that all have."""
+def _with_the_good(exercise: Exercise, finding: Finding, wrong: Wrong, records: list[Record]) -> Finding:
+    """Add to a finding which outputs are right; of networks of several depths, those that all have.
+
+    Where many answers are right, an output may only agree with another that is wrong: then nothing is said.
+    """
+    if exercise.oracle is not None:
+        return finding
     good = [f"`{name}`" for name in wrong if not wrong[name] and all(name in record.expected for record in records)]
     if not good:
         return finding

@@ -13,13 +13,13 @@ ARRAYS = {name: e for name, e in EXERCISES.items() if not isinstance(e, Derivati
 WHEATS = [pytest.param(e, w, id=f"{n}-{w.__name__}") for n, e in EXERCISES.items() for w in e.wheats]
 CHAFFS = [pytest.param(e, c, id=f"{n}-{i}-{c.cause}") for n, e in EXERCISES.items() for i, c in enumerate(e.chaffs)]
 CONTRACTS = {
-    "01-descent": "mse mse_grad linear_mse_grads mse_slope gradient_descent",
+    "01-descent": "mse mse_grad linear_mse_grads mse_slope gradient_descent fix_linear_mse_grads",
     "02-cross-entropy": "log_softmax softmax_jacobian cross_entropy cross_entropy_grad soft_cross_entropy_grad "
-    "bce_with_logits bce_with_logits_grad softmax_ce_slope",
+    "bce_with_logits bce_with_logits_grad softmax_ce_slope fix_cross_entropy_grad",
     "03-checking-gradients": "central_difference complex_step gradcheck best_step fix_gradcheck",
     "04-chain-rule": "topological_order backward local_grads fan_out_slope fix_backward",
     "05-layers": "linear_backward relu_backward sigmoid_backward tanh_backward softmax_backward unbroadcast "
-    "matmul_backward",
+    "fix_unbroadcast matmul_backward",
     "06-network": "two_layer_loss two_layer_grads mlp_grads train_epoch "
     "fix_network_1 fix_network_2 fix_network_3 fix_network_4 fix_network_5",
     "07-optimizers": "momentum_step rmsprop_step adagrad_step adam_step adamw_step cosine_schedule "

@@ -1619,6 +1619,121 @@ def _(Z, y):
     return -np.abs(backprop.cross_entropy_grad(Z, y))
 
 
+# fix_cross_entropy_grad: the bug hunt. The planted bug comes first: an unchanged copy is the likeliest wrong answer.
+
+fix_cross_entropy_grad = Exercise(
+    "fix_cross_entropy_grad",
+    CHAPTER,
+    2,
+    "fix_cross_entropy_grad(Z, y)",
+    ("dZ",),
+    reference=backprop.cross_entropy_grad,
+    make_cases=_label_cases,
+    partial_credit=False,
+    formula="P[np.arange(N), y] -= 1",
+)
+
+
+@fix_cross_entropy_grad.chaff(
+    "unchanged",
+    "the planted bug is still there.",
+    "Take two images, a 0 and a 1. How many entries of P should the function change, and how many does it change?",
+)
+def _whole_columns(Z, y):
+    P = backprop.softmax(Z)
+    P[:, y] -= 1
+    return P / len(y)
+
+
+@fix_cross_entropy_grad.wheat
+def the_line_mended(Z, y):
+    N = len(y)
+    E = np.exp(Z - Z.max(axis=1, keepdims=True))
+    P = E / E.sum(axis=1, keepdims=True)
+    P[np.arange(N), y] -= 1
+    return P / N
+
+
+@fix_cross_entropy_grad.wheat
+def put_along_axis(Z, y):
+    P, at = backprop.softmax(Z), y[:, None]
+    np.put_along_axis(P, at, np.take_along_axis(P, at, axis=1) - 1, axis=1)
+    return P / len(y)
+
+
+@fix_cross_entropy_grad.wheat
+def subtracted_by_a_mask(Z, y):
+    P = backprop.softmax(Z)
+    P[y[:, None] == np.arange(Z.shape[1])] -= 1
+    return P / len(y)
+
+
+@fix_cross_entropy_grad.wheat
+def flat_positions(Z, y):
+    P = backprop.softmax(Z)
+    P.ravel()[np.arange(len(y)) * Z.shape[1] + y] -= 1
+    return P / len(y)
+
+
+def _rows_made_to_balance(Z, y):
+    dZ = _whole_columns(Z, y)
+    return dZ - dZ.mean(axis=1, keepdims=True)
+
+
+def _one_shared_out(Z, y):
+    P, classes = backprop.softmax(Z), np.unique(y)
+    P[:, classes] -= 1 / len(classes)
+    return P / len(y)
+
+
+def _every_label_counted(Z, y):
+    P = backprop.softmax(Z)
+    for k in y:
+        P[:, k] -= 1
+    return P / len(y)
+
+
+def _shares_of_the_batch(Z, y):
+    return (backprop.softmax(Z) - np.bincount(y, minlength=Z.shape[1]) / len(y)) / len(y)
+
+
+def _first_row_only(Z, y):
+    P = backprop.softmax(Z)
+    P[0, y] -= 1
+    return P / len(y)
+
+
+def _first_label_only(Z, y):
+    P = backprop.softmax(Z)
+    P[:, y[0]] -= 1
+    return P / len(y)
+
+
+for _cause, _text, _hint, _function in (
+    ("rows-made-to-balance", "each row's mean is taken off: the rows sum to 0 again, and the wrong entries stay wrong.",
+     "That the rows balance is the sign of a right gradient, not its cause. Which line upset the balance?",
+     _rows_made_to_balance),
+    ("one-shared-out", "the 1 is shared out among all classes of the batch, in every row: rows sum to 0, and every "
+     "image has the same target.",
+     "Two images with different labels: should the same be subtracted from both rows?", _one_shared_out),
+    ("every-label-in-every-row", "1 is subtracted in every row for the label of *every* image, a repeated label "
+     "more than once.",
+     "Each label belongs to one row. From how many rows does your code take its 1?", _every_label_counted),
+    ("every-label-in-every-row", "the share of each class in the batch is subtracted from every row: all images have "
+     "the same target.",
+     "Two images with different labels: should the same be subtracted from both rows?", _shares_of_the_batch),
+    ("first-row-only", "only row 0 is changed, and it gets the labels of all images.",
+     "Which row does each label belong to? Row 0 has one label.", _first_row_only),
+    ("first-label-only", "every row got the label of the first image.",
+     "Labels and rows belong together in pairs. Which label has row 1?", _first_label_only),
+):  # fmt: skip
+    fix_cross_entropy_grad.chaff(_cause, _text, _hint)(_function)
+
+fix_cross_entropy_grad.wheats += cross_entropy_grad.wheats
+_PLANTED = next(chaff for chaff in cross_entropy_grad.chaffs if chaff.cause == "one-subtracted-in-whole-columns")
+fix_cross_entropy_grad.chaffs += [chaff for chaff in cross_entropy_grad.chaffs if chaff is not _PLANTED]
+
+
 # soft_cross_entropy_grad
 
 
@@ -2382,6 +2497,7 @@ EXERCISES = [
     cross_entropy,
     softmax_ce_slope,
     cross_entropy_grad,
+    fix_cross_entropy_grad,
     soft_cross_entropy_grad,
     bce_with_logits,
     bce_with_logits_grad,

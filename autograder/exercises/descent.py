@@ -1098,6 +1098,105 @@ def _(X, y, w, b):
     return 2 / len(y) * e.sum() * X.sum(axis=0), 2 * e.mean()
 
 
+def _column_minus_row(X, y, w, b):
+    """The function that the chapter shows as broken: each prediction is compared with every target."""
+    y_hat = X @ w[:, None] + b
+    error = y_hat - y
+    dy_hat = 2 * error / error.size
+    dw = X.T @ dy_hat
+    return dw.sum(axis=1), float(dy_hat.sum())
+
+
+linear_mse_grads.chaff(
+    "column-minus-row",
+    "the predictions are a column, `(N, 1)`, and the targets flat, `(N,)`: the difference has N × N entries, every "
+    "prediction minus every target.",
+    "Print the shape of the error. How many entries should it have?",
+)(_column_minus_row)
+
+
+@linear_mse_grads.chaff(
+    "column-returned",
+    "`dw` is still a column, `(D, 1)`; the weights are flat, `(D,)`.",
+    "A gradient has the shape of the thing it belongs to. Print `w.shape` beside the shape of your `dw`.",
+)
+def _(X, y, w, b):
+    dy_hat = 2 * (X @ w[:, None] + b - y[:, None]) / len(y)
+    return X.T @ dy_hat, float(dy_hat.sum())
+
+
+# fix_linear_mse_grads: the bug hunt. The planted bug comes first: an unchanged copy is the likeliest wrong answer.
+
+fix_linear_mse_grads = Exercise(
+    "fix_linear_mse_grads",
+    CHAPTER,
+    2,
+    "fix_linear_mse_grads(X, y, w, b)",
+    ("dw", "db"),
+    reference=backprop.linear_mse_grads,
+    make_cases=_linear_cases,
+    partial_credit=False,
+    formula="error = y_hat - y[:, None]",
+)
+fix_linear_mse_grads.chaff(
+    "unchanged",
+    "the planted bug is still there: `dw` still pulls every prediction towards one and the same number.",
+    "Print the shape of every array for three examples. Which one has more entries than there are examples?",
+)(_column_minus_row)
+fix_linear_mse_grads.wheats += linear_mse_grads.wheats
+fix_linear_mse_grads.chaffs += [c for c in linear_mse_grads.chaffs if c.cause != "column-minus-row"]
+
+
+@fix_linear_mse_grads.wheat
+def targets_made_a_column(X, y, w, b):
+    y_hat = X @ w[:, None] + b
+    error = y_hat - y[:, None]
+    dy_hat = 2 * error / error.size
+    return (X.T @ dy_hat).sum(axis=1), float(dy_hat.sum())
+
+
+@fix_linear_mse_grads.wheat
+def predictions_made_flat(X, y, w, b):
+    error = (X @ w[:, None] + b)[:, 0] - y
+    dy_hat = 2 * error / error.size
+    return X.T @ dy_hat, float(dy_hat.sum())
+
+
+@fix_linear_mse_grads.wheat
+def diagonal_of_all_pairs(X, y, w, b):
+    error = np.diag(X @ w[:, None] + b - y)
+    dy_hat = 2 * error / error.size
+    return X.T @ dy_hat, dy_hat.sum()
+
+
+@fix_linear_mse_grads.wheat
+def both_in_a_row(X, y, w, b):
+    error = (X @ w[:, None] + b).T - y
+    dy_hat = 2 * error / error.size
+    return (dy_hat @ X).sum(axis=0), dy_hat.sum()
+
+
+@fix_linear_mse_grads.chaff(
+    "every-pair-summed",
+    "the division is by N now, but the error still holds every prediction minus every target, N × N of them.",
+    "Print the shape of the error. It was not the division that was at fault.",
+)
+def _(X, y, w, b):
+    dy_hat = 2 * (X @ w[:, None] + b - y) / len(y)
+    return (X.T @ dy_hat).sum(axis=1), float(dy_hat.sum())
+
+
+@fix_linear_mse_grads.chaff(
+    "predictions-averaged",
+    "the N × N differences were averaged down the columns: each target is compared with the *mean* prediction.",
+    "Don't mend the large array afterwards. Which two numbers belong together, and how do their arrays get one shape?",
+)
+def _(X, y, w, b):
+    error = (X @ w[:, None] + b - y).mean(axis=0)
+    dy_hat = 2 * error / error.size
+    return X.T @ dy_hat, float(dy_hat.sum())
+
+
 # gradient_descent
 
 
@@ -1851,4 +1950,12 @@ def _(X):
         return _max_learning_rate(X - X.mean(axis=0))
 
 
-EXERCISES = [mse_slope, mse, mse_grad, linear_mse_grads, gradient_descent, max_learning_rate]
+EXERCISES = [
+    mse_slope,
+    mse,
+    mse_grad,
+    linear_mse_grads,
+    gradient_descent,
+    max_learning_rate,
+    fix_linear_mse_grads,
+]

@@ -1,5 +1,6 @@
 """Chapter 5: backward passes of layers, as vector-Jacobian products."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -1670,6 +1671,103 @@ def _(G, shape):
     return G.sum(axis=0, keepdims=len(shape) == G.ndim)
 
 
+# fix_unbroadcast: the bug hunt. The planted bug comes first: an unchanged copy is the likeliest wrong answer.
+
+
+def _copies_taken_to_be_outermost(G, shape):
+    """The function that the chapter shows: it reshapes as if every repetition had put an axis in front."""
+    copies = G.size // math.prod(shape)
+    return G.reshape(copies, *shape).sum(axis=0)
+
+
+fix_unbroadcast = Exercise(
+    "fix_unbroadcast",
+    CHAPTER,
+    3,
+    "fix_unbroadcast(G, shape)",
+    ("result",),
+    reference=backprop.unbroadcast,
+    make_cases=_unbroadcast_cases,
+    upstream="G",
+    may_alias=True,
+    explain=_copies_collected,
+    partial_credit=False,
+    formula="before the reshape, bring the repeated axes to the front with transpose; or add along them with keepdims",
+)
+fix_unbroadcast.chaff(
+    "unchanged",
+    "the planted bug is still there.",
+    "Take `G = np.arange(12).reshape(3, 4)` and the shape (3, 1). Which entries of G does your code lay on top of each "
+    "other, and which of them are copies of one number?",
+)(_copies_taken_to_be_outermost)
+fix_unbroadcast.wheats += unbroadcast.wheats
+fix_unbroadcast.chaffs += [chaff for chaff in unbroadcast.chaffs if chaff.cause != "reshaped-then-summed"]
+
+
+@fix_unbroadcast.wheat
+def repeated_axes_brought_to_the_front(G, shape):
+    padded = (1,) * (G.ndim - len(shape)) + tuple(shape)
+    repeated = [axis for axis, length in enumerate(padded) if length == 1]
+    kept = [axis for axis, length in enumerate(padded) if length != 1]
+    copies = G.size // math.prod(shape)
+    return G.transpose(repeated + kept).reshape(copies, *shape).sum(axis=0)
+
+
+@fix_unbroadcast.wheat
+def each_axis_added_where_it_stands(G, shape):
+    added = G.ndim - len(shape)
+    for axis in range(G.ndim):
+        if axis < added or shape[axis - added] == 1:
+            G = G.sum(axis=axis, keepdims=True)
+    return G.reshape(shape)
+
+
+@fix_unbroadcast.chaff(
+    "copies-taken-to-be-innermost",
+    "the copies were moved to a new last axis: right for an axis that was stretched at the end, wrong for one that was "
+    "added in front.",
+    "Try the shape (4,) for a G of shape (3, 4). Where do the copies of its first entry stand in G?",
+)
+def _(G, shape):
+    copies = G.size // math.prod(shape)
+    return G.reshape(*shape, copies).sum(axis=-1)
+
+
+@fix_unbroadcast.chaff(
+    "last-axis-only",
+    "a stretched axis is treated on its own only where it is the last one; one in the middle is still reshaped away.",
+    "An axis of length 1 may stand anywhere. What does your code do with the shape (2, 1, 5)?",
+)
+def _(G, shape):
+    if shape and shape[-1] == 1:
+        G = G.sum(axis=-1, keepdims=True)
+    copies = G.size // math.prod(shape)
+    return G.reshape(copies, *shape).sum(axis=0)
+
+
+@fix_unbroadcast.chaff(
+    "read-in-another-order",
+    '`order="F"` reads G column by column; it still puts numbers together by their place in memory.',
+    "Take the shape (7, 1). Which five numbers of G are read first, and are they copies of one number?",
+)
+def _(G, shape):
+    copies = G.size // math.prod(shape)
+    return G.reshape(copies, *shape, order="F").sum(axis=0)
+
+
+@fix_unbroadcast.chaff(
+    "columns-turned",
+    "G is transposed wherever an axis of length 1 occurs: right for a column, wrong for the shape (1, 5) and for more "
+    "axes.",
+    "Which axis of G was stretched? And where does a transpose put the others?",
+)
+def _(G, shape):
+    copies = G.size // math.prod(shape)
+    if 1 in shape:
+        G = G.T
+    return G.reshape(copies, *shape).sum(axis=0)
+
+
 # matmul_backward
 
 
@@ -1966,5 +2064,6 @@ EXERCISES = [
     tanh_backward,
     softmax_backward,
     unbroadcast,
+    fix_unbroadcast,
     matmul_backward,
 ]

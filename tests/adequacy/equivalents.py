@@ -184,7 +184,7 @@ EQUIVALENTS: list[Equivalent] = [
         "The first epoch is the best until another one is better.",
     ),
     Equivalent(
-        "unbroadcast matmul_backward local_grads",
+        "unbroadcast fix_unbroadcast matmul_backward local_grads",
         "…",
         (
             "the case … is not treated, in the condition…",
@@ -194,7 +194,7 @@ EQUIVALENTS: list[Equivalent] = [
         "They differ only in what is raised for arguments that the contract excludes.",
     ),
     Equivalent(
-        "unbroadcast matmul_backward",
+        "unbroadcast fix_unbroadcast matmul_backward",
         "…",
         (
             "repeated = tuple((i for i, n in enumerate(shape) if n == 1 and G.shape[i] != 0))",

@@ -12,6 +12,7 @@ import pytest
 
 import backprop
 from autograder import check
+from autograder.checking import variants
 from autograder.checking.call import TimeLimit, call
 from autograder.checking.compare import agrees, same
 from autograder.checking.score import Finding, Score
@@ -402,3 +403,17 @@ def test_the_kink_accepts_every_subgradient_and_no_more():
             return dA * np.where(Z > 0, 1.0, np.where(Z < 0, 0.0, slope))
 
         assert check(relu_backward, seed=4).passed == good
+
+
+def test_a_card_names_nothing_that_the_learner_has_not_written():
+    """Variants come from other people's code, where a sum may be called `inner`, and labels be made `unique`."""
+    words = variants._in_known_words("`unique` is not applied to `y`, where `inner` is computed", {"y", "P"})
+    assert words == "something is not applied to `y`"
+    words = variants._in_known_words("`exp` is not applied to `Z`, where `P` is computed", {"Z", "P"})
+    assert words == "`exp` is not applied to `Z`, where `P` is computed"
+
+
+def test_a_number_in_place_of_an_expression_is_named():
+    score = check(lambda y_hat, y: -40, "mse_slope", seed=1)
+    assert score.findings[0].cause == "a-number"
+    assert "`y` and `y_hat`" in score.findings[0].likely

@@ -42,16 +42,44 @@ def test_captions_tell_every_step_forward_and_backward(shown):
         "0. The values that are given.",
         "1. Forward. u = a × b = −2 × 3 = −6.",
         "2. Forward. u + a = −6 + (−2) = −8.",
-        "3. Forward. L = (u + a)^2 = (−8)^2 = 64.",
+        "3. Forward. L = (u + a)² = (−8)² = 64.",
         "4. Backward. The slope of L in itself is 1.",
-        "5. Backward, through L. u + a gets −16 × 1 = −16.",
-        "6. Backward, through u + a. u gets 1 × −16 = −16; a gets 1 × −16 = −16.",
-        "7. Backward, through u. a gets 3 × −16 = −48, which is added; b gets −2 × −16 = 32.",
+        "5. Backward, through L. The slope of (u + a)² is 2 × (−8) = −16. u + a gets 1 × (−16) = −16.",
+        "6. Backward, through u + a. u gets −16 × 1 = −16; a gets −16 × 1 = −16.",
+        "7. Backward, through u. a gets −16 × 3 = −48, which is added; b gets −16 × (−2) = 32.",
         "8. Done. The slopes of L in what was given are a: −64, b: 32.",
     ]
     assert (a.grad, b.grad, L.grad) == (0, 0, 0)
     L.backward()
     assert (a.grad, b.grad) == (-64, 32)
+
+
+@pytest.mark.parametrize(
+    ("make", "forward", "backward"),
+    [
+        (lambda x: x.exp(), "exp(x) = exp(2) = 7.39", "The slope of exp is what it has computed itself, 7.39."),
+        (lambda x: x.log(), "log(x) = log(2) = 0.693", "The slope of log is 1/2 = 0.5."),
+        (lambda x: x.tanh(), "tanh(x) = tanh(2) = 0.964", "The slope of tanh is 1 − 0.964² = 0.0707."),
+        (lambda x: (-x).tanh(), "tanh(x × (−1))", "The slope of tanh is 1 − (−0.964)² = 0.0707."),
+        (lambda x: x.relu(), "relu(x) = relu(2) = 2", "The slope of relu at 2 is 1."),
+        (lambda x: x**3, "x³ = 2³ = 8", "The slope of x³ is 3 × 2² = 12."),
+        (lambda x: 1 / x, "x^(−1) = 2^(−1) = 0.5", "The slope of x^(−1) is −1 × 2^(−2) = −0.25."),
+        (lambda x: x ** Value(3, "p"), "x^p = 2^3 = 8", "x gets 1 × 12 = 12; p gets 1 × 5.55 = 5.55."),
+        (lambda x: (x + 1) * x, "(x + 1) × x = 3 × 2 = 6", "x + 1 gets 1 × 2 = 2; x gets 1 × 3 = 3."),
+    ],
+)  # fmt: skip
+def test_captions_say_where_a_slope_comes_from(shown, make, forward, backward):
+    step_through(make(Value(2, "x")), ALT)
+    assert forward in shown[0]["text/plain"]
+    assert backward in shown[0]["text/plain"]
+
+
+def test_an_exponent_is_part_of_its_operation_and_not_drawn(shown):
+    L = Value(3, "x") ** 2
+    texts = [text.get_text() for text in draw_graph(L).texts]
+    plt.close("all")
+    assert "( )²" in texts
+    assert "2" not in texts
 
 
 def test_a_drawing_is_the_same_at_every_build_and_needs_no_other_host(shown):

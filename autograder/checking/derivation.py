@@ -198,18 +198,28 @@ class Derivation(Answers):
             if all(same) or sum(sympy.count_ops(a) for a in mine) > MOST_OPERATIONS:
                 return None
             a, r = mine[same.index(False)], expected[same.index(False)]
-            return same, sympy.cancel(a / r), sympy.expand(a - r)
+            symbols = [] if a.free_symbols else sorted(map(str, r.free_symbols))
+            return same, sympy.cancel(a / r), sympy.expand(a - r), symbols
 
         outcome = call(simplest, ())
         if outcome.value is None:
             return None
-        same, quotient, difference = outcome.value
+        same, quotient, difference, forgotten = outcome.value
+        if quotient == 0:
+            return None
         which, well = "your expression", ""
         if isinstance(right, list):
             which = f"entry {same.index(False)} of your list"
             good = [str(i) for i, fine in enumerate(same) if fine]
             well = f" For {case}, {_entries(good)} right." if good else ""
         what = self._example(pairs) + well
+        if forgotten:
+            return Finding(
+                what,
+                "a-number",
+                f"{which} is a number: it does not depend on {listing([f'`{name}`' for name in forgotten])}.",
+                "A slope differs from place to place. Write it for any place, with the letters.",
+            )
         if quotient.count_ops() <= 5:
             return Finding(
                 what,
@@ -312,7 +322,12 @@ def _read(f: Callable, args: tuple, expected: Any, signature: str) -> list:
         raise _Refused(Finding(f"Expected {kind}; got {got}.", "wrong-type", "", step))
     if many and len(answer) != len(expected):
         raise _Refused(
-            Finding(f"Expected {len(expected)} expressions; got {len(answer)}.", "wrong-count", "", f"`{signature}`")
+            Finding(
+                f"Expected {len(expected)} expressions; got {len(answer)}.",
+                "wrong-count",
+                "",
+                "The arguments have other lengths in other cases: build the list in a loop over them.",
+            )
         )
     return answer
 

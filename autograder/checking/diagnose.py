@@ -332,8 +332,8 @@ def _raised_in_some_cases(exercise: Exercise, raised: list[Record], answered: li
         return Finding(
             f"{finding.what} It runs only in {', '.join(f'“{name}”' for name in sorted(alike))}.",
             "fits-only-square",
-            "a product whose factors fit only where matrices are square: one is not transposed, or they stand in "
-            "the wrong order.",
+            "a product whose factors fit only where matrices are square: one is not transposed, they stand in the "
+            "wrong order, or entries should be multiplied one by one, with `*`.",
             "Write the shape of each factor beside it: (n, k) @ (k, m) gives (n, m).",
         )
     if not answered:

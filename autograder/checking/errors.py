@@ -112,8 +112,8 @@ _KINDS: list[tuple[type | tuple[type, ...], str, str, str, str]] = [
         (IndexError, ValueError),
         "axis \\d+ is out of bounds",
         "no-such-axis",
-        "the array does not have that axis (any more): a sum without `keepdims=True` removes its axis, and the later "
-        "ones move up by one.",
+        "the array has fewer axes there than this line expects: it had one less all along, or an earlier sum without "
+        "`keepdims=True` removed one.",
         "Print the array's shape just before that line. Which axes has it, counted from 0?",
     ),
     (

@@ -241,7 +241,12 @@ def upstream(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding 
 
 
 _TRANSFORMS: list[tuple[str, Callable[[np.ndarray], np.ndarray], str, str]] = [
-    ("absolute-value", np.abs, "its sign was lost: an absolute value was taken.", "Where does a sign disappear?"),
+    (
+        "absolute-value",
+        np.abs,
+        "entries that should be negative are positive, and right but for that.",
+        "Should this entry be positive or negative? Look for an `abs`, or a difference written the other way round.",
+    ),
     ("square-root", lambda r: np.sqrt(np.abs(r)), "a square root was taken.", "Which definition has a root?"),
     ("squared", np.square, "it was squared once more.", "Count the squares."),
     ("exponential", np.exp, "an exponential was taken of it.", "Is the logarithm still to be taken, or undone?"),

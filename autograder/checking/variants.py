@@ -53,6 +53,9 @@ NEXT_STEP = {
 OTHERWISE = "Follow one small input through your lines, with a pencil, and compare each step with the derivation."
 
 
+SAME_ERROR_BY_CHANCE = ("name-swapped", "index-changed")  # many of them raise what another mistake raises
+
+
 class Explanation(NamedTuple):
     """A variant that answers as the learner does: slug, words, a hint, and the outputs that it explains."""
 
@@ -68,7 +71,13 @@ def _explanation(mutant: Mutant, besides: str, outputs: list[str], known: set[st
     return Explanation(mutant.operator, words, NEXT_STEP.get(mutant.operator, OTHERWISE), outputs)
 
 
-_KNOWN = {*dir(np), *dir(np.ndarray), *dir(builtins), *backprop.__all__, "np", "axis", "keepdims", "linalg"}
+_ORDINARY = re.findall(
+    r"\w+",
+    """np sum mean max min maximum minimum argmax argmin abs exp log sqrt square tanh sign where dot outer prod std var
+    norm clip sort cumsum transpose T swapaxes reshape ravel broadcast_to expand_dims newaxis zeros ones eye diag arange
+    copy astype shape size axis keepdims""",
+)
+_KNOWN = {*_ORDINARY, *dir(builtins), *backprop.__all__}
 
 
 def names_in(f: Callable) -> set[str]:
@@ -83,7 +92,7 @@ def _in_known_words(words: str, known: set[str]) -> str:
     def strange(code: str) -> bool:
         return any(name not in known | _KNOWN for name in re.findall(r"[^\W\d]\w*", code))
 
-    words = re.sub(r", (?:where|in) `([^`]+)`(?: is computed)?", lambda m: "" if strange(m[1]) else m[0], words)
+    words = re.sub(r", (?:where|in) `([^`]+)`(?: is computed)?", lambda m: m[0] if m[1] in known else "", words)
     words = re.sub(
         r"the loop over `([^`]+)` misses its (\w+) element",
         lambda m: f"the {m[2]} element is left out of a loop, a slice or a sum" if strange(m[1]) else m[0],
@@ -94,7 +103,8 @@ def _in_known_words(words: str, known: set[str]) -> str:
         lambda m: f"a {m[1]}" if strange(m[2]) else m[0],
         words,
     )
-    return re.sub(r"`([^`]+)`", lambda m: "something" if strange(m[1]) else m[0], words)
+    words = re.sub(r"`([^`]+)`", lambda m: "something" if strange(m[1]) else m[0], words)
+    return words.replace("something stands where something belongs", "one array stands where another belongs")
 
 
 class _Kept:
@@ -188,6 +198,8 @@ def _search(
                 break
             answer = _answer(exercise, mutant.function, first, right)
             if first.call.error is not None:
+                if mutant.operator in SAME_ERROR_BY_CHANCE:
+                    continue
                 if _same_error(answer, first.call.error) and in_all_others(mutant, lambda r: bad):
                     return _explanation(mutant, besides, bad, known)
                 continue

@@ -272,7 +272,8 @@ def _(Z):
 
 @log_softmax.chaff(
     "shifted-by-the-minimum",
-    "the minimum was subtracted: the largest exponential still overflows.",
+    "something smaller than the maximum was subtracted (the minimum, or the mean): the largest exponential still "
+    "overflows.",
     "Which logit of a row has the largest exponential? What should it be after the shift?",
 )
 def _(Z):
@@ -561,8 +562,27 @@ def _(p):
 
 
 @softmax_jacobian.chaff(
+    "rows-scaled",
+    "both factors were made columns: every entry got p_j where one factor must be p_k.",
+    "p_k belongs to the column of the matrix. Which of the two p's may keep its `[:, None]`?",
+)
+def _(p):
+    return p[:, np.newaxis] * (np.eye(len(p)) - p[:, np.newaxis])
+
+
+@softmax_jacobian.chaff(
+    "vector-for-diagonal",
+    "`p` alone, minus the matrix, is spread over all its rows; p_j belongs on the diagonal only.",
+    "What has p on its diagonal, and 0 elsewhere?",
+)
+def _(p):
+    return p - np.outer(p, p)
+
+
+@softmax_jacobian.chaff(
     "columns-scaled",
-    "`p * (np.eye(C) - p)` multiplies and subtracts along *columns*: every entry got p_k where one factor must be p_j.",
+    "`p * (np.eye(C) - p)` (or `np.diag(p) - p * p.T`: turning a vector changes nothing) works along *columns*: every "
+    "entry got p_k where one factor must be p_j.",
     "p_j belongs to the row. How does NumPy line up a vector of C with a matrix: `p` or `p[:, None]`?",
 )
 def _(p):
@@ -1829,6 +1849,15 @@ def _(Z, T):
     return backprop.cross_entropy_grad(Z, T.argmax(axis=1))
 
 
+@soft_cross_entropy_grad.chaff(
+    "log-probabilities",
+    "the *logarithms* of the probabilities stand where the probabilities belong.",
+    "Do your entries sum to 0 in each row? Which of P and log P sums to 1?",
+)
+def _(Z, T):
+    return (backprop.log_softmax(Z) - T) / len(Z)
+
+
 @soft_cross_entropy_grad.chaff("no-shift", "the softmax overflows at large logits.", "Shift each row by its maximum.")
 def _(Z, T):
     return (softmax_without_shift(Z) - T) / len(Z)
@@ -2083,6 +2112,16 @@ def _(z, t):
 def _(z, t):
     p = np.clip(_sigmoid_slow(z), 1e-7, 1 - 1e-7)
     return -np.mean(t * np.log(p) + (1 - t) * np.log(1 - p))
+
+
+@bce_with_logits.chaff(
+    "only-one-shifted",
+    "z was shifted, but not the other number of the pair, 0: its exponential is exp(−m) then, not 1.",
+    "log(exp(0) + exp(z)), with m taken out of both: what is exp(0 − m)?",
+)
+def _(z, t):
+    m = np.maximum(z, 0)
+    return np.mean(m + np.log(1 + np.exp(z - m)) - t * z)
 
 
 @bce_with_logits.chaff("sign-flipped", "the minus is missing.", "Can a cross-entropy be negative?")

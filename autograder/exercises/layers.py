@@ -1302,6 +1302,24 @@ def _(dP, P):
     return dP * P * (1 - 2 * P) + P * (dP * P).sum(axis=1, keepdims=True)
 
 
+@softmax_backward.chaff(
+    "rows-with-rows",
+    "`P @ dP.T` multiplies every row of P with every row of dP; asked for is each row with its own.",
+    "One number for each row: multiply entry by entry, and add along the axis of the classes.",
+)
+def _(dP, P):
+    return P * (dP - P @ dP.T)
+
+
+@softmax_backward.chaff(
+    "rows-with-rows",
+    "`P @ dP` multiplies rows with columns; asked for is each row of P with the same row of dP.",
+    "One number for each row: multiply entry by entry, and add along the axis of the classes.",
+)
+def _(dP, P):
+    return P * (dP - P @ dP)
+
+
 @softmax_backward.chaff("sign-flipped", "the difference is the wrong way round.", "Which term has the plus?")
 def _(dP, P):
     return -backprop.softmax_backward(dP, P)
@@ -1370,7 +1388,8 @@ def _copies_collected(f: Callable) -> Finding | None:
         if not mine.any():
             what += "collects nothing."
         elif np.abs(mine[due == 0]).max(initial=0.0) > 1e-9:
-            what += f"contains {_entries((np.abs(mine) > 1e-9) & (due == 0))}, which belong elsewhere."
+            strange = (np.abs(mine) > 1e-9) & (due == 0)
+            what += f"contains {_entries(strange)}, which belong{'s' if strange.sum() == 1 else ''} elsewhere."
             return Finding(
                 what,
                 "wrong-copies",
@@ -1884,6 +1903,16 @@ def _(dY, A, B):
 
 
 @matmul_backward.chaff(
+    "unbroadcast-too-early",
+    "`unbroadcast` was called before the product: the upstream gradient has the shape of Y, not that of A or B.",
+    "Multiply with the whole stack first. Which array has too many copies then: a factor, or the result?",
+)
+def _(dY, A, B):
+    dA = backprop.unbroadcast(dY, A.shape) @ B.swapaxes(-1, -2)
+    return dA, backprop.unbroadcast(A.swapaxes(-1, -2) @ dY, B.shape)
+
+
+@matmul_backward.chaff(
     "all-axes-transposed",
     "`.T` reverses *all* axes; only the last two may change places.",
     "What is the shape of `A.T` for A of shape (2, 7, 5)?",
@@ -1893,12 +1922,32 @@ def _(dY, A, B):
 
 
 @matmul_backward.chaff(
+    "unbroadcast-too-early",
+    "`unbroadcast` was called before the product: the upstream gradient has the shape of Y, not that of A or B.",
+    "Multiply with the whole stack first. Which array has too many copies then: a factor, or the result?",
+)
+def _(dY, A, B):
+    dA = backprop.unbroadcast(dY, A.shape) @ B.swapaxes(-1, -2)
+    return dA, backprop.unbroadcast(A.swapaxes(-1, -2) @ dY, B.shape)
+
+
+@matmul_backward.chaff(
     "all-axes-transposed",
     "`.T` reverses *all* axes of B; only the last two may change places.",
     "What is the shape of `B.T` for B of shape (2, 5, 3)?",
 )
 def _(dY, A, B):
     return backprop.unbroadcast(dY @ B.T, A.shape), backprop.unbroadcast(A.swapaxes(-1, -2) @ dY, B.shape)
+
+
+@matmul_backward.chaff(
+    "unbroadcast-too-early",
+    "`unbroadcast` was called before the product: the upstream gradient has the shape of Y, not that of A or B.",
+    "Multiply with the whole stack first. Which array has too many copies then: a factor, or the result?",
+)
+def _(dY, A, B):
+    dA = backprop.unbroadcast(dY, A.shape) @ B.swapaxes(-1, -2)
+    return dA, backprop.unbroadcast(A.swapaxes(-1, -2) @ dY, B.shape)
 
 
 @matmul_backward.chaff(

@@ -24,7 +24,7 @@ def step_through(root: Value, alt: str) -> None:
         stands in ``grad``; nothing is changed.
     alt : what is to be seen, in a sentence or two.
     """
-    order = topological_order(root)
+    order = _drawn(root)
     forward = [node for node in order if node.parents]
     backward = forward[::-1]
     places = layout(root)
@@ -34,7 +34,7 @@ def step_through(root: Value, alt: str) -> None:
     for step, node in enumerate(forward, start=1):
         captions.append(f"Forward. {_how_computed(node)}")
         back = turn + len(forward) - step + 1
-        for k, parent in enumerate(node.parents):
+        for k, parent in enumerate(_operands(node)):
             during(_edge(ax, places, node, k, BLUE), step, step)
             during(_edge(ax, places, node, k, GREY), 0, step - 1)
             during(_edge(ax, places, node, k, GREY), step + 1, back - 1)
@@ -47,18 +47,20 @@ def step_through(root: Value, alt: str) -> None:
     shown = [(root, turn, 1.0)]
     for step, node in enumerate(backward, start=turn + 1):
         told = []
-        for k, (parent, slope) in enumerate(zip(node.parents, node.local_grads, strict=True)):
+        for k, parent in enumerate(_operands(node)):
             if _is_plain(parent):
                 continue
+            slope = node.local_grads[k]
+            factor = f"({_number(slope)})" if slope < 0 else _number(slope)
             sent = slope * flowing[node]
             more = ", which is added" if parent in since else ""
             flowing[parent] += sent
-            told.append(f"{_name(parent)} gets {_number(slope)} × {_number(flowing[node])} = {_number(sent)}{more}")
+            told.append(f"{_name(parent)} gets {_number(flowing[node])} × {factor} = {_number(sent)}{more}")
             since[parent] = step
             shown.append((parent, step, flowing[parent]))
             during(_edge(ax, places, node, k, ORANGE), step, step)
             during(_slope_text(ax, places, node, k), step, step)
-        captions.append(f"Backward, through {_name(node)}. {'; '.join(told)}.")
+        captions.append(f"Backward, through {_name(node)}. {_local_slope(node)}{'; '.join(told)}.")
     given = [f"{_name(node)}: {_number(flowing[node])}" for node in order if not node.parents and not _is_plain(node)]
     captions.append(f"Done. The slopes of {_name(root)} in what was given are {', '.join(given)}.")
     for i, (node, step, gradient) in enumerate(shown):
@@ -87,17 +89,17 @@ def draw_graph(root: Value, ax: Axes | None = None) -> Axes:
         _value_text(ax, place, node)
         if node.grad:
             _gradient_text(ax, place, node.grad)
-        for k in range(len(node.parents)):
+        for k in range(len(_operands(node))):
             _edge(ax, places, node, k, GREY)
     return ax
 
 
 def layout(root: Value) -> Places:
     """A place for every value: to the right of all that it was computed from, and near its neighbours' height."""
-    order = topological_order(root)
+    order = _drawn(root)
     column = {root: 0}
     for node in reversed(order):  # as far to the right as its users allow
-        for parent in node.parents:
+        for parent in _operands(node):
             column[parent] = min(column.get(parent, 0), column[node] - 1)
     columns = defaultdict(list)
     for node in order:
@@ -115,7 +117,7 @@ def _straighten(nodes: list[Value], height: dict[Value, float], order: Sequence[
     """Move the values of one column towards the middle of their neighbours, at least 1 apart."""
     wish = {}
     for node in nodes:
-        near = [*node.parents, *(user for user in order if node in user.parents)]
+        near = [*_operands(node), *(user for user in order if node in _operands(user))]
         wish[node] = sum(height[other] for other in near) / max(len(near), 1)
     nodes.sort(key=lambda node: -wish[node])
     tops = []
@@ -135,31 +137,75 @@ def _canvas(places: Places) -> tuple[plt.Figure, Axes]:
     return fig, ax
 
 
+def _operands(node: Value) -> tuple[Value, ...]:
+    """What a value was computed from, but for the number in ``x ** 2``, which belongs to the operation."""
+    if node.op == "pow" and _is_plain(node.parents[1]):
+        return node.parents[:1]
+    return node.parents
+
+
+def _drawn(root: Value) -> list[Value]:
+    """The graph in topological order, without such numbers."""
+    order = topological_order(root)
+    needed = {root, *(parent for node in order for parent in _operands(node))}
+    return [node for node in order if node in needed]
+
+
 def _name(node: Value) -> str:
     """What a value is called: by its label, or by how it was computed."""
     if node.label:
         return node.label
-    if not node.parents:
-        return _number(node.data)
-    names = [_name(parent) if parent.label or not parent.parents else f"({_name(parent)})" for parent in node.parents]
-    if node.op in SIGNS:
-        return f" {SIGNS[node.op]} ".join(names).replace(" ^ ", "^")
-    return f"{node.op}({_name(node.parents[0])})"
+    return _written(node, [_name(parent) for parent in node.parents]) if node.parents else _number(node.data)
 
 
 def _how_computed(node: Value) -> str:
     """For example ``u = x × w = 2 × 3 = 6``."""
-    numbers = [
-        f"({_number(parent.data)})" if parent.data < 0 and (k or node.op == "pow") else _number(parent.data)
-        for k, parent in enumerate(node.parents)
-    ]
-    if node.op in SIGNS:
-        names = [_name(p) if p.label or not p.parents else f"({_name(p)})" for p in node.parents]
-        by_name, by_number = (f" {SIGNS[node.op]} ".join(x).replace(" ^ ", "^") for x in (names, numbers))
-    else:
-        by_name, by_number = f"{node.op}({_name(node.parents[0])})", f"{node.op}({numbers[0]})"
+    by_name = _written(node, [_name(parent) for parent in node.parents])
+    by_number = _written(node, [_number(parent.data) for parent in node.parents])
     steps = [*([node.label] if node.label else []), *([by_name] if by_name != by_number else []), by_number]
     return f"{' = '.join(steps)} = {_number(node.data)}."
+
+
+def _written(node: Value, operands: list[str]) -> str:
+    """An operation with its operands, by name or by number, as in mathematics."""
+    if node.op not in SIGNS:
+        return f"{node.op}({operands[0]})"
+    first, second = (f"({x})" if " " in x else x for x in operands)
+    if node.op == "pow":
+        first = f"({first})" if first.startswith("−") else first
+        return f"{first}{_raised(node.parents[1].data)}" if len(_operands(node)) == 1 else f"{first}^{second}"
+    return f"{first} {SIGNS[node.op]} {f'({second})' if second.startswith('−') else second}"
+
+
+def _raised(exponent: float) -> str:
+    """The exponent of a power, as it is written: ``²``, or ``^(−0.5)``."""
+    digits = _number(exponent)
+    if digits.isdigit():
+        return digits.translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"^({digits})"
+
+
+def _local_slope(node: Value) -> str:
+    """Where the slope of an operation comes from, in words; nothing for sums and products, whose slopes are seen."""
+    if node.op in ("add", "mul") or len(_operands(node)) > 1:
+        return ""
+    (x,), slope = _signed(_operands(node)), _number(node.local_grads[0])
+    if node.op == "pow":
+        exponent = node.parents[1].data
+        lower = "" if exponent == 2 else _raised(exponent - 1)
+        rule = f"{_written(node, [_name(parent) for parent in node.parents])} is {_number(exponent)} × {x}{lower} ="
+    elif node.op == "log":
+        rule = f"log is 1/{x} ="
+    elif node.op == "tanh":
+        rule = f"tanh is 1 − {_signed([node])[0]}² ="
+    else:
+        rule = {"exp": "exp is what it has computed itself,", "relu": f"relu at {x} is"}[node.op]
+    return f"The slope of {rule} {slope}. "
+
+
+def _signed(nodes: Sequence[Value]) -> list[str]:
+    """Numbers as they stand in a product: negative ones in parentheses."""
+    return [f"({x})" if x.startswith("−") else x for x in (_number(node.data) for node in nodes)]
 
 
 def _is_plain(node: Value) -> bool:
@@ -178,6 +224,8 @@ def _box(ax: Axes, place: tuple[float, float], node: Value) -> None:
     look = {"boxstyle": "round,pad=0.02,rounding_size=0.12", "fc": "none", "ec": GREY, "lw": 1.2}
     ax.add_patch(FancyBboxPatch((x - 0.42, y - 0.3), 0.84, 0.6, **look))
     sign = SIGNS.get(node.op, node.op)
+    if node.op == "pow" and len(_operands(node)) == 1:
+        sign = f"( ){_raised(node.parents[1].data)}"
     ax.text(x, y + 0.14, node.label or sign, ha="center", va="center", fontsize=10, fontweight="bold")
     if node.label:
         ax.text(x, y + 0.42, sign, ha="center", va="center", fontsize=9, color=GREY)

@@ -173,6 +173,20 @@ def test_matmul_backward_agrees_for_any_batch_shapes(shapes, seed):
             close(grad, expected)
 
 
+@given(st.integers(1, 9), st.integers(1, 7), st.sampled_from([1.0, 30.0, 1e4]), seeds)
+def test_loss_and_gradient_at_once_agree_with_pytorch(N, C, scale, seed):
+    rng = np.random.default_rng(seed)
+    Z, y = scale * rng.standard_normal((N, C)), rng.integers(0, C, N)
+    before = Z.copy()
+    loss, dZ = backprop.cross_entropy_and_grad(Z, y)
+    leaf = torch.tensor(Z, requires_grad=True)
+    theirs = torch.nn.functional.cross_entropy(leaf, torch.tensor(y))
+    theirs.backward()
+    close(loss, theirs.detach().numpy())
+    close(dZ, leaf.grad.numpy())
+    np.testing.assert_array_equal(Z, before)
+
+
 @given(mutually_broadcastable_shapes(num_shapes=2, max_dims=4, max_side=3), seeds)
 def test_unbroadcast_agrees_for_any_shapes(shapes, seed):
     rng = np.random.default_rng(seed)

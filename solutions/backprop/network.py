@@ -58,9 +58,10 @@ def mlp_loss_and_grads(params: Params, X: np.ndarray, y: np.ndarray) -> tuple[fl
     """
     Z, inputs = mlp_forward(params, X)
     loss, dZ = cross_entropy_and_grad(Z, y)
+    ones = np.ones(len(y), dZ.dtype)
     grads: Params = []
     for (W, _), A in zip(reversed(params), reversed(inputs), strict=True):
-        grads.append((A.T @ dZ, dZ.sum(axis=0)))
+        grads.append((A.T @ dZ, ones @ dZ))  # a sum over the batch is a product as well
         if A is not X:
             dZ = dZ @ W.T
             dZ *= A > 0  # exactly where Z > 0

@@ -58,6 +58,7 @@ class Tensor:
             node.grad = G.copy() if node.grad is None else node.grad + G
             if node.vjp is not None:
                 for parent, g in zip(node.parents, node.vjp(G), strict=True):
+                    g = np.asarray(g, parent.data.dtype)  # a gradient is as precise as what it belongs to
                     flowing[id(parent)] = flowing[id(parent)] + g if id(parent) in flowing else g
 
     def __add__(self, other) -> Tensor:
@@ -186,9 +187,8 @@ class Tensor:
 
     def cross_entropy(self, y: np.ndarray) -> Tensor:
         """Mean cross-entropy of these logits ``(N, C)`` against integer labels ``(N,)``."""
-        return Tensor(
-            losses.cross_entropy(self.data, y), (self,), lambda G: (G * losses.cross_entropy_grad(self.data, y),)
-        )
+        loss = np.asarray(losses.cross_entropy(self.data, y), self.data.dtype)
+        return Tensor(loss, (self,), lambda G: (G * losses.cross_entropy_grad(self.data, y),))
 
 
 def _tensor(x, like: Tensor) -> Tensor:

@@ -213,16 +213,33 @@ EQUIVALENTS: list[Equivalent] = [
         "…",
         (
             "return (…, grads[::-1])",
-            "…, in `cross_entropy`",
-            "…, in `log_softmax`",
-            "…, in `logsumexp`",
+            "loss = …",
+            "return (float(…), P.T)",
         ),
         "They change the loss, which is computed on the way and not returned.",
     ),
     Equivalent(
+        _BY_MLP_GRADS,
+        "name-swapped",
+        ("ones = np.ones(len(…), dZ.dtype)", "ones = np.ones(len(y), ….dtype)", "N = len(Z)"),
+        "All these arrays have one entry, or row, for each example; in double precision their types don't matter.",
+    ),
+    Equivalent(
+        _BY_MLP_GRADS,
+        "argument-left-out",
+        ("inputs.append(np.maximum(Z, 0))",),
+        "The result is the same; only its memory is another.",
+    ),
+    Equivalent(
+        _BY_MLP_GRADS,
+        "call-left-out",
+        ("S = Z.T",),
+        "The logits are overwritten, which nobody needs any more.",
+    ),
+    Equivalent(
         "train_epoch",
         "…",
-        ("…, in `softmax`", "…, in `mlp_forward`"),
+        ("…, in `cross_entropy_and_grad`", "…, in `mlp_forward`"),
         "They differ at large logits and in deep networks only. How gradients are computed is not this exercise's "
         "matter; the variants of `mlp_grads` are all rejected.",
     ),

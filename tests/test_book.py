@@ -156,6 +156,18 @@ def test_every_chapter_is_in_the_contents():
     assert [name for name in listed if name[:2].isdigit()] == [path.stem for path in SOURCES]
 
 
+def test_chapter_6_shows_the_ratios_that_the_page_on_speed_has():
+    page, chapter = (BOOK / "speed.md").read_text(), (ROOT / "solutions" / "06-network.md").read_text()
+    tables = re.findall(r"\| ([\d-]+), batch of (\d+) \| a step .*\n((?:\|.*\n)+)", page)
+    assert len(tables) == 3
+    for network, batch, body in tables:
+        lines = [line for line in body.splitlines() if "(" in line]
+        eager, compiled, _, function, bare = (re.search(r"\d+\.\d+(?= \(| times)", line)[0] for line in lines)
+        assert f"| {network}, {batch} | {eager} | {compiled} | {function} | {bare} |" in chapter
+    day = re.search(r"\d+ \w+ \d{4}(?=, 2 cores)", page)[0]
+    assert f"of {day}, on two cores" in chapter
+
+
 def test_every_source_is_in_the_bibliography():
     entries = re.findall(r"@\w+\{\w+,(.*?)\n\}", (BOOK / "references.bib").read_text(), re.DOTALL)
     known = {(re.search(r"author = \{(.*?),", e)[1], re.search(r"year = \{(\d+)\}", e)[1]) for e in entries}

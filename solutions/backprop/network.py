@@ -43,7 +43,8 @@ def mlp_forward(params: Params, X: np.ndarray) -> tuple[np.ndarray, list[np.ndar
         Z = inputs[-1] @ W
         Z += b  # in place: the product is ours, and a new array would cost more than the sum
         if i < len(params):
-            inputs.append(np.maximum(Z, 0, out=Z))
+            zeros = np.zeros(b.shape, b.dtype)  # a row of them: beside a lone 0, NumPy takes twice as long
+            inputs.append(np.maximum(Z, zeros, out=Z))
     return Z, inputs
 
 
@@ -73,6 +74,15 @@ def mlp_grads(params: Params, X: np.ndarray, y: np.ndarray) -> Params:
     return mlp_loss_and_grads(params, X, y)[1]
 
 
+def _at_cache_line(a: np.ndarray) -> np.ndarray:
+    """A copy that begins at a multiple of 64 bytes, where NumPy promises 16: its update takes up to half the time."""
+    room = np.empty(a.nbytes + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    copy = room[start : start + a.nbytes].view(a.dtype).reshape(a.shape)
+    copy[...] = a
+    return copy
+
+
 class MLP:
     """A multilayer perceptron that classifies: linear layers with ReLU between them.
 
@@ -91,7 +101,7 @@ class MLP:
         rng = np.random.default_rng(seed)
         self.dtype = dtype
         self.params: Params = [
-            ((rng.standard_normal((d, m)) * np.sqrt(2 / d)).astype(dtype), np.zeros(m, dtype))
+            (_at_cache_line((rng.standard_normal((d, m)) * np.sqrt(2 / d)).astype(dtype)), np.zeros(m, dtype))
             for d, m in pairwise(sizes)
         ]
 

@@ -227,7 +227,7 @@ EQUIVALENTS: list[Equivalent] = [
     Equivalent(
         _BY_MLP_GRADS,
         "argument-left-out",
-        ("inputs.append(np.maximum(Z, 0))",),
+        ("inputs.append(np.maximum(Z, zeros))",),
         "The result is the same; only its memory is another.",
     ),
     Equivalent(

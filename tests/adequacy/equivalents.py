@@ -221,8 +221,14 @@ EQUIVALENTS: list[Equivalent] = [
     Equivalent(
         _BY_MLP_GRADS,
         "name-swapped",
-        ("ones = np.ones(len(…), dZ.dtype)", "ones = np.ones(len(y), ….dtype)", "N = len(Z)"),
-        "All these arrays have one entry, or row, for each example; in double precision their types don't matter.",
+        (
+            "ones = np.ones(len(…), dZ.dtype)",
+            "ones = np.ones(len(y), ….dtype)",
+            "zeros = np.zeros(Z.shape, b.dtype)",
+            "zeros = np.zeros(b.shape, ….dtype)",
+            "N = len(Z)",
+        ),
+        "These arrays have one row for each example, or are as good as a row; their types are all double precision.",
     ),
     Equivalent(
         _BY_MLP_GRADS,

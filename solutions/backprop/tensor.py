@@ -58,7 +58,6 @@ class Tensor:
             node.grad = G.copy() if node.grad is None else node.grad + G
             if node.vjp is not None:
                 for parent, g in zip(node.parents, node.vjp(G), strict=True):
-                    g = np.asarray(g, parent.data.dtype)  # a gradient is as precise as what it belongs to
                     flowing[id(parent)] = flowing[id(parent)] + g if id(parent) in flowing else g
 
     def __add__(self, other) -> Tensor:

@@ -184,7 +184,7 @@ EQUIVALENTS: list[Equivalent] = [
         "The first epoch is the best until another one is better.",
     ),
     Equivalent(
-        "unbroadcast fix_unbroadcast matmul_backward local_grads",
+        "unbroadcast matmul_backward local_grads",
         "…",
         (
             "the case … is not treated, in the condition…",
@@ -194,7 +194,7 @@ EQUIVALENTS: list[Equivalent] = [
         "They differ only in what is raised for arguments that the contract excludes.",
     ),
     Equivalent(
-        "unbroadcast fix_unbroadcast matmul_backward",
+        "unbroadcast matmul_backward",
         "…",
         (
             "repeated = tuple((i for i, n in enumerate(shape) if n == 1 and G.shape[i] != 0))",
@@ -245,8 +245,8 @@ EQUIVALENTS: list[Equivalent] = [
     Equivalent(
         "train_epoch",
         "…",
-        ("…, in `cross_entropy_and_grad`", "…, in `mlp_forward`"),
-        "They differ at large logits and in deep networks only. How gradients are computed is not this exercise's "
+        ("…, in `cross_entropy_and_grad`",),
+        "They differ at large logits only. How gradients are computed is not this exercise's "
         "matter; the variants of `mlp_grads` are all rejected.",
     ),
 ]

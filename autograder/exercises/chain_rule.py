@@ -617,11 +617,11 @@ def recursive_with_a_higher_limit(root):
     return order
 
 
-@topological_order.wheat
-def by_counting_users(root):
+def _by_counting(root, users_in=tuple):
+    """By counting the users of every node. Arrows are crossed off one by one; counted is what ``users_in`` keeps."""
     users, todo, seen = Counter(), [root], {root}
     while todo:
-        for parent in todo.pop().parents:
+        for parent in users_in(todo.pop().parents):
             users[parent] += 1
             if parent not in seen:
                 seen.add(parent)
@@ -635,6 +635,11 @@ def by_counting_users(root):
             if users[parent] == 0:
                 ready.append(parent)
     return order[::-1]
+
+
+@topological_order.wheat
+def by_counting_users(root):
+    return _by_counting(root)
 
 
 @topological_order.wheat
@@ -815,26 +820,6 @@ def _first_parent_only(root):
     return way
 
 
-def _by_counting(root, counted, crossed_off):
-    """By counting users, with a say in which arrows are counted, and which are crossed off."""
-    users, todo, seen = Counter(), [root], {root}
-    while todo:
-        for parent in counted(todo.pop().parents):
-            users[parent] += 1
-            if parent not in seen:
-                seen.add(parent)
-                todo.append(parent)
-    order, ready = [], [root]
-    while ready:
-        node = ready.pop()
-        order.append(node)
-        for parent in crossed_off(node.parents):
-            users[parent] -= 1
-            if users[parent] == 0:
-                ready.append(parent)
-    return order[::-1]
-
-
 def _without_second_look(root):
     order, done, stack = [], set(), [(root, False)]
     while stack:
@@ -855,7 +840,7 @@ def _without_second_look(root):
     "For v = u·u, how many arrows leave u? Count and cross off the same things: either arrows or users.",
 )
 def _(root):
-    return _by_counting(root, set, tuple)
+    return _by_counting(root, users_in=set)
 
 
 @topological_order.chaff(
@@ -1473,7 +1458,7 @@ def _(root):
     "For v = u·u, how many arrows leave u? Count and cross off the same things: either arrows or users.",
 )
 def _(root):
-    order = _by_counting(root, set, tuple)
+    order = _by_counting(root, users_in=set)
     flow = dict.fromkeys(order, 0.0)
     flow[root] = 1.0
     for node in order[::-1]:

@@ -1410,19 +1410,6 @@ for _twist in (*_STYLES[:3], *_TWISTS):
     backward.chaff(_twist.cause, _twist.likely, _twist.next_step)(_backward_with(**_twist.options))
 
 
-def _along_every_way(node, g=1.0):
-    node.grad += g
-    for parent, slope in zip(node.parents, node.local_grads, strict=True):
-        _along_every_way(parent, g * slope)
-
-
-backward.chaff(
-    "visits-every-way",
-    "the function calls itself for every way from the root to a node, one after the other.",
-    "What could be added up at a node before it is passed on?",
-)(_along_every_way)
-
-
 @backward.chaff(
     "recursion-too-deep",
     "the order is found by recursion, one call for every node along the way.",
@@ -1436,6 +1423,19 @@ def _(root):
         for parent, slope in zip(node.parents, node.local_grads, strict=True):
             flow[parent] += slope * flow[node]
         node.grad += flow[node]
+
+
+def _along_every_way(node, g=1.0):
+    node.grad += g
+    for parent, slope in zip(node.parents, node.local_grads, strict=True):
+        _along_every_way(parent, g * slope)
+
+
+backward.chaff(
+    "visits-every-way",
+    "the function calls itself for every way from the root to a node, one after the other.",
+    "What could be added up at a node before it is passed on?",
+)(_along_every_way)
 
 
 @backward.chaff(

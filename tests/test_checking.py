@@ -141,7 +141,8 @@ def test_a_machine_that_slept_is_no_endless_loop():
         call.LONGEST_WAIT = 0.5
         print(call.call(f, (), seconds=0.2).value)
     """
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "done\n"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert run.stdout == "done\n", run.stderr
 
 
 def test_sys_exit_is_a_finding():

@@ -618,11 +618,11 @@ def recursive_with_a_higher_limit(root):
     return order
 
 
-@topological_order.wheat
-def by_counting_users(root):
+def _by_counting(root, users_in=tuple):
+    """By counting the users of every node. Arrows are crossed off one by one; counted is what ``users_in`` keeps."""
     users, todo, seen = Counter(), [root], {root}
     while todo:
-        for parent in todo.pop().parents:
+        for parent in users_in(todo.pop().parents):
             users[parent] += 1
             if parent not in seen:
                 seen.add(parent)
@@ -636,6 +636,11 @@ def by_counting_users(root):
             if users[parent] == 0:
                 ready.append(parent)
     return order[::-1]
+
+
+@topological_order.wheat
+def by_counting_users(root):
+    return _by_counting(root)
 
 
 @topological_order.wheat
@@ -816,26 +821,6 @@ def _first_parent_only(root):
     return way
 
 
-def _by_counting(root, counted, crossed_off):
-    """By counting users, with a say in which arrows are counted, and which are crossed off."""
-    users, todo, seen = Counter(), [root], {root}
-    while todo:
-        for parent in counted(todo.pop().parents):
-            users[parent] += 1
-            if parent not in seen:
-                seen.add(parent)
-                todo.append(parent)
-    order, ready = [], [root]
-    while ready:
-        node = ready.pop()
-        order.append(node)
-        for parent in crossed_off(node.parents):
-            users[parent] -= 1
-            if users[parent] == 0:
-                ready.append(parent)
-    return order[::-1]
-
-
 def _without_second_look(root):
     order, done, stack = [], set(), [(root, False)]
     while stack:
@@ -856,7 +841,7 @@ def _without_second_look(root):
     "For v = u·u, how many arrows leave u? Count and cross off the same things: either arrows or users.",
 )
 def _(root):
-    return _by_counting(root, set, tuple)
+    return _by_counting(root, users_in=set)
 
 
 @topological_order.chaff(
@@ -1426,19 +1411,6 @@ for _twist in (*_STYLES[:3], *_TWISTS):
     backward.chaff(_twist.cause, _twist.likely, _twist.next_step)(_backward_with(**_twist.options))
 
 
-def _along_every_way(node, g=1.0):
-    node.grad += g
-    for parent, slope in zip(node.parents, node.local_grads, strict=True):
-        _along_every_way(parent, g * slope)
-
-
-backward.chaff(
-    "visits-every-way",
-    "the function calls itself for every way from the root to a node, one after the other.",
-    "What could be added up at a node before it is passed on?",
-)(_along_every_way)
-
-
 @backward.chaff(
     "recursion-too-deep",
     "the order is found by recursion, one call for every node along the way.",
@@ -1452,6 +1424,19 @@ def _(root):
         for parent, slope in zip(node.parents, node.local_grads, strict=True):
             flow[parent] += slope * flow[node]
         node.grad += flow[node]
+
+
+def _along_every_way(node, g=1.0):
+    node.grad += g
+    for parent, slope in zip(node.parents, node.local_grads, strict=True):
+        _along_every_way(parent, g * slope)
+
+
+backward.chaff(
+    "visits-every-way",
+    "the function calls itself for every way from the root to a node, one after the other.",
+    "What could be added up at a node before it is passed on?",
+)(_along_every_way)
 
 
 @backward.chaff(
@@ -1474,7 +1459,7 @@ def _(root):
     "For v = u·u, how many arrows leave u? Count and cross off the same things: either arrows or users.",
 )
 def _(root):
-    order = _by_counting(root, set, tuple)
+    order = _by_counting(root, users_in=set)
     flow = dict.fromkeys(order, 0.0)
     flow[root] = 1.0
     for node in order[::-1]:

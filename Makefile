@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 # At home in containers; and no formgrader, which is for instructors and complains outside a course.
 LAB_OPTIONS := --log-level=ERROR --allow-root --KernelManager.transport_encryption=auto \
   --ServerApp.jpserver_extensions=nbgrader.server_extensions.formgrader=False
+# A process for each core, up to four; a file goes to one of them whole, as cells share a kernel and tests a built site.
+IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: learn test book chapters adequacy bench
 
@@ -17,7 +19,7 @@ learn: $(VENV)/ready  # open JupyterLab on the chapters; also: make learn PORT=9
 test: $(VENV)/ready  # everything, every notebook included
 	@rm -rf .build/solved
 	$(BIN)/autograder chapters --solved --to .build/solved
-	$(BIN)/pytest --nbval-lax tests chapters .build/solved
+	$(BIN)/pytest $(IN_PARALLEL) --nbval-lax tests chapters .build/solved
 
 book: $(VENV)/ready  # the website, in .build/book; also: make book SOLUTIONS=withheld
 	$(BIN)/autograder book --solutions $(or $(SOLUTIONS),folded)

@@ -748,7 +748,11 @@ def tensors(*shapes, dtype=torch.float64):
     return [torch.tensor(draw(*shape), dtype=dtype) for shape in shapes]
 
 
-@pytest.mark.parametrize("f", [Cube, Cube.apply, LogSumExp, torch.relu, torch.nn.Linear(2, 3).double()], ids=str)
+@pytest.mark.parametrize(
+    "f",
+    [Cube, Cube.apply, LogSumExp, torch.relu, torch.nn.Linear(2, 3).double()],
+    ids=["a Function", "its apply", "another Function", "a function of torch's", "a module"],
+)
 def test_right_torch_functions_pass(f):
     verdict = gradcheck(f, None, *tensors((3, 2)))
     assert verdict, str(verdict)

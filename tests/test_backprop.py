@@ -117,6 +117,24 @@ def test_mlp_starts_as_he_initialisation_says():
     assert loss > 0
 
 
+def test_the_step_of_a_network_is_that_of_its_gradients():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((20, 6)), rng.integers(0, 4, 20)
+    quick, plain = MLP([6, 9, 7, 4], seed=1), MLP([6, 9, 7, 4], seed=1)
+    arrays = [p for pair in quick.params for p in pair]
+    for lr in (0.3, 0.01, 2.0):
+        loss, grads = plain.loss_and_grads(X, y)
+        SGD(plain.params, lr).step(grads)
+        assert quick.sgd_step(X, y, lr) == pytest.approx(loss, rel=1e-12)
+        np.testing.assert_allclose(np.concatenate([p.ravel() for p in arrays]), _flat(plain), rtol=1e-12, atol=1e-14)
+    with pytest.raises(ValueError, match=r"X: expected shape \(N, 6\), got \(20, 5\)"):
+        quick.sgd_step(X[:, :5], y, 0.1)
+
+
+def _flat(model):
+    return np.concatenate([p.ravel() for pair in model.params for p in pair])
+
+
 def test_a_network_from_scratch_reads_unseen_digits():
     """Settings as in chapter 6, where they were chosen on a validation part."""
     X, y, X_test, y_test = datasets.load_digits()

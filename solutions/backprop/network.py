@@ -48,7 +48,7 @@ def mlp_forward(params: Params, X: np.ndarray) -> tuple[np.ndarray, list[np.ndar
     return Z, inputs
 
 
-def mlp_loss_and_grads(params: Params, X: np.ndarray, y: np.ndarray) -> tuple[float, Params]:
+def mlp_loss_and_grads(params: Params, X: np.ndarray, y: np.ndarray, upstream: float = 1.0) -> tuple[float, Params]:
     """Cross-entropy of the network and its gradients ``[(dW, db), …]``.
 
     Parameters
@@ -56,9 +56,11 @@ def mlp_loss_and_grads(params: Params, X: np.ndarray, y: np.ndarray) -> tuple[fl
     params : ``[(W, b), …]``, ReLU between the layers, none after the last.
     X : inputs, ``(N, D)``.
     y : integer labels, ``(N,)``.
+    upstream : what the gradients are multiplied by, as if the loss went on into ``upstream · loss``.
     """
     Z, inputs = mlp_forward(params, X)
     loss, dZ = cross_entropy_and_grad(Z, y)
+    dZ *= upstream
     ones = np.ones(len(y), dZ.dtype)
     grads: Params = []
     for (W, _), A in zip(reversed(params), reversed(inputs), strict=True):
@@ -116,6 +118,18 @@ class MLP:
     def loss_and_grads(self, X: np.ndarray, y: np.ndarray) -> tuple[float, Params]:
         """Mean cross-entropy, and its gradients ``[(dW, db), …]`` in the order of ``params``."""
         return mlp_loss_and_grads(self.params, self._inputs(X), y)
+
+    def sgd_step(self, X: np.ndarray, y: np.ndarray, lr: float) -> float:
+        """Take one step of gradient descent in place, as ``SGD`` would, and return the loss before it.
+
+        The learning rate enters at the top: the backward pass is linear, so the gradients of ``lr · loss`` come out
+        already multiplied, and nothing the size of the weights has to be.
+        """
+        loss, steps = mlp_loss_and_grads(self.params, self._inputs(X), y, upstream=lr)
+        for (W, b), (step_W, step_b) in zip(self.params, steps, strict=True):
+            W -= step_W
+            b -= step_b
+        return loss
 
     def _inputs(self, X: np.ndarray) -> np.ndarray:
         X = np.asarray(X, dtype=self.dtype)

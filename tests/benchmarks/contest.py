@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import torch
 
-from backprop import MLP, SGD
+from backprop import MLP
 
 LR = 0.01
 NETWORKS = [([64, 128, 10], 64), ([784, 128, 10], 64), ([784, 1024, 1024, 10], 256)]
@@ -42,14 +42,7 @@ def contestants(sizes: list[int], batch_size: int) -> dict[str, Step]:
 
 def in_backprop(sizes: list[int], X: np.ndarray, y: np.ndarray) -> Step:
     model = MLP(sizes, dtype=np.float32)
-    optimizer = SGD(model.params, LR)
-
-    def step() -> float:
-        loss, grads = model.loss_and_grads(X, y)
-        optimizer.step(grads)
-        return loss
-
-    return step
+    return lambda: model.sgd_step(X, y, LR)
 
 
 def in_torch(sizes: list[int], X: np.ndarray, y: np.ndarray, compiled: bool = False) -> Step:

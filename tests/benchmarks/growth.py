@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from backprop import MLP, SGD
+from backprop import MLP
 
 FEWEST, SECONDS = 5, 0.5
 
@@ -61,8 +61,7 @@ def training_step(sizes: list[int], batch_size: int):
     X = rng.random((batch_size, sizes[0]), dtype=np.float32)
     y = rng.integers(0, sizes[-1], batch_size)
     model = MLP(sizes, dtype=np.float32)
-    optimizer = SGD(model.params, 0.01)
-    return lambda: optimizer.step(model.loss_and_grads(X, y)[1])
+    return lambda: model.sgd_step(X, y, 0.01)
 
 
 @dataclass(frozen=True)

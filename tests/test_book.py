@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections import defaultdict
 from html.parser import HTMLParser
+from itertools import pairwise
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -16,7 +17,7 @@ from playwright.sync_api import expect, sync_playwright
 
 import autograder.grading.book as grading_book
 from autograder.grading.book import BookError, build_book, leaks, stage
-from autograder.grading.chapters import write_chapters
+from autograder.grading.chapters import learner_version, read_source, write_chapters
 from specimen import CONTRACTS, ROOT, SOURCES, SPECIMEN
 
 BOOK = ROOT / "book"
@@ -107,6 +108,20 @@ def test_warnings_and_errors_end_the_build(tmp_path, capfd, name):
     assert not (tmp_path / "site").exists()
     said = "".join(capfd.readouterr())
     assert {"link": "98-nothing.md", "page": "toctree", "cell": "unsupported operand"}[name.split()[0]] in said
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_hidden_cells_in_a_row_have_one_fold_and_nothing_is_lost(source):
+    nb = read_source(source)
+    shown = grading_book.page(nb, withhold=True).cells
+    hidden = [cell.metadata.get("tags") == ["hide-input"] for cell in shown]
+    assert any(hidden)
+    assert (True, True) not in pairwise(hidden)
+    assert code_of(shown) == code_of(learner_version(nb).cells)
+
+
+def code_of(cells):
+    return "\n\n\n".join(cell.source for cell in cells if cell.cell_type == "code")
 
 
 @pytest.mark.parametrize(

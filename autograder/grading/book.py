@@ -90,17 +90,27 @@ def stage(book: Path, sources: Path, target: Path, withhold: bool, cache: Path, 
 
 
 def page(nb: NotebookNode, withhold: bool = False) -> NotebookNode:
-    """A chapter as the site shows it: what a learner sees and, folded away below each stub, its solution."""
+    """A chapter as the site shows it: what a learner sees and, folded away below each stub, its solution.
+
+    Hidden cells in a row are one, so that they have one fold.
+    """
     shown = learner_version(nb)
     cells = []
     for solved, cell in zip(nb.cells, shown.cells, strict=True):
         cell.metadata.pop("nbgrader", None)
+        if cells and _is_hidden(cell) and _is_hidden(cells[-1]):
+            cells[-1].source += "\n\n\n" + cell.source
+            continue
         cells.append(cell)
         if not withhold and (region := REGION.search(solved.source)):
             solution = REGION.sub(lambda _, text=region[1]: text.rstrip("\n"), solved.source)
             cells.append(new_code_cell(solution, metadata=FOLD))
     shown.cells = cells
     return shown
+
+
+def _is_hidden(cell: NotebookNode) -> bool:
+    return cell.metadata.get("tags") == ["hide-input"] and "mystnb" not in cell.metadata  # no solution
 
 
 def leaks(site: Path, sources: Path, book: Path) -> list[str]:

@@ -48,7 +48,19 @@ def mlp_forward(params: Params, X: np.ndarray) -> tuple[np.ndarray, list[np.ndar
     return Z, inputs
 
 
-def mlp_loss_and_grads(params: Params, X: np.ndarray, y: np.ndarray, upstream: float = 1.0) -> tuple[float, Params]:
+def mlp_backward(params: Params, inputs: list[np.ndarray], dZ: np.ndarray) -> Params:
+    """Gradients ``[(dW, db), …]``, from that of the logits ``(N, C)`` and the inputs of :func:`mlp_forward`."""
+    ones = np.ones(len(dZ), dZ.dtype)
+    grads: Params = []
+    for (W, _), A in zip(reversed(params), reversed(inputs), strict=True):
+        grads.append((A.T @ dZ, ones @ dZ))  # a sum over the batch is a product as well
+        if A is not inputs[0]:
+            dZ = dZ @ W.T
+            dZ *= A > 0  # exactly where Z > 0
+    return grads[::-1]
+
+
+def mlp_loss_and_grads(params: Params, X: np.ndarray, y: np.ndarray) -> tuple[float, Params]:
     """Cross-entropy of the network and its gradients ``[(dW, db), …]``.
 
     Parameters
@@ -56,19 +68,10 @@ def mlp_loss_and_grads(params: Params, X: np.ndarray, y: np.ndarray, upstream: f
     params : ``[(W, b), …]``, ReLU between the layers, none after the last.
     X : inputs, ``(N, D)``.
     y : integer labels, ``(N,)``.
-    upstream : what the gradients are multiplied by, as if the loss went on into ``upstream · loss``.
     """
     Z, inputs = mlp_forward(params, X)
     loss, dZ = cross_entropy_and_grad(Z, y)
-    dZ *= upstream
-    ones = np.ones(len(y), dZ.dtype)
-    grads: Params = []
-    for (W, _), A in zip(reversed(params), reversed(inputs), strict=True):
-        grads.append((A.T @ dZ, ones @ dZ))  # a sum over the batch is a product as well
-        if A is not X:
-            dZ = dZ @ W.T
-            dZ *= A > 0  # exactly where Z > 0
-    return loss, grads[::-1]
+    return loss, mlp_backward(params, inputs, dZ)
 
 
 def mlp_grads(params: Params, X: np.ndarray, y: np.ndarray) -> Params:
@@ -125,8 +128,10 @@ class MLP:
         The learning rate enters at the top: the backward pass is linear, so the gradients of ``lr · loss`` come out
         already multiplied, and nothing the size of the weights has to be.
         """
-        loss, steps = mlp_loss_and_grads(self.params, self._inputs(X), y, upstream=lr)
-        for (W, b), (step_W, step_b) in zip(self.params, steps, strict=True):
+        Z, inputs = mlp_forward(self.params, self._inputs(X))
+        loss, dZ = cross_entropy_and_grad(Z, y)
+        dZ *= lr
+        for (W, b), (step_W, step_b) in zip(self.params, mlp_backward(self.params, inputs, dZ), strict=True):
             W -= step_W
             b -= step_b
         return loss

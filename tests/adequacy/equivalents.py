@@ -205,14 +205,14 @@ EQUIVALENTS: list[Equivalent] = [
     Equivalent(
         _BY_MLP_GRADS,
         "name-swapped",
-        ("if … is not X:", "if A is not …:"),
+        ("if … is not inputs[0]:", "if A is not …[0]:"),
         "The condition only saves the work of a gradient that nobody asks for.",
     ),
     Equivalent(
         _BY_MLP_GRADS,
         "…",
         (
-            "return (…, grads[::-1])",
+            "return (…, mlp_backward(params, inputs, dZ))",
             "loss = …",
             "return (float(…), P.T)",
         ),
@@ -222,8 +222,6 @@ EQUIVALENTS: list[Equivalent] = [
         _BY_MLP_GRADS,
         "name-swapped",
         (
-            "ones = np.ones(len(…), dZ.dtype)",
-            "ones = np.ones(len(y), ….dtype)",
             "zeros = np.zeros(Z.shape, b.dtype)",
             "zeros = np.zeros(b.shape, ….dtype)",
             "N = len(Z)",

@@ -26,6 +26,11 @@ class TimeLimit(BaseException):
     """Raised inside a learner's function that runs for too long. Not an Exception, so that few handlers catch it."""
 
 
+def not_written(error: BaseException | None) -> bool:
+    """Whether an error comes from the stub of an exercise; libraries that lack something say what."""
+    return isinstance(error, NotImplementedError) and not str(error)
+
+
 @dataclass
 class Call:
     """What came of one call: a value or an error, and what happened on the way."""
@@ -81,7 +86,7 @@ class _Head(io.StringIO):
 
 @contextmanager
 def _state_restored() -> Iterator[None]:
-    """Put the global random generators, NumPy's error handling and the recursion limit back as they were.
+    """Put the global random generators, the recursion limit and the modes of NumPy and PyTorch back as they were.
 
     Inside, the generators start anew each time, so that an answer that draws from them differs from call to call.
     """
@@ -90,12 +95,30 @@ def _state_restored() -> Iterator[None]:
     np.random.seed()  # noqa: NPY002
     random.seed()
     try:
-        yield
+        with _torch_restored():
+            yield
     finally:
         np.random.set_state(numpy_state)  # noqa: NPY002
         random.setstate(python_state)
         np.seterr(**errors)
         sys.setrecursionlimit(recursion_limit)
+
+
+@contextmanager
+def _torch_restored() -> Iterator[None]:
+    """The same for PyTorch, where it is in use: its generator, its default precision, and whether it keeps a graph."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    drawn, precision, recording = torch.get_rng_state(), torch.get_default_dtype(), torch.is_grad_enabled()
+    torch.seed()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(drawn)
+        torch.set_default_dtype(precision)
+        torch.set_grad_enabled(recording)
 
 
 @contextmanager

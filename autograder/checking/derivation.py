@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from autograder.checking.call import TimeLimit, call
+from autograder.checking.call import TimeLimit, call, not_written
 from autograder.checking.exercise import Answers, Chaff, from_the_notebook
 from autograder.checking.score import Finding, Score, replay_line
 from autograder.checking.variants import SECONDS, kept_mutants
@@ -285,7 +285,7 @@ def _read(f: Callable, args: tuple, expected: Any, signature: str) -> list:
     outcome = call(f, args)
     error = outcome.error
     name = signature.split("(")[0]
-    if isinstance(error, NotImplementedError):
+    if not_written(error):
         raise _Refused(
             Finding(
                 "Not written yet.",

@@ -2,6 +2,7 @@
 
 import copy
 import dis
+import importlib
 import inspect
 import re
 import warnings
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from autograder.checking.call import SECONDS_PER_CALL, Call, TimeLimit, call
+from autograder.checking.call import SECONDS_PER_CALL, Call, TimeLimit, call, not_written
 from autograder.checking.compare import agrees, is_single, same
 from autograder.checking.errors import raised
 from autograder.checking.example import worked_example
@@ -94,7 +95,7 @@ class Exercise(Answers):
     name, chapter, points : as in the notebook.
     signature : of the function to write, such as ``"linear_backward(dZ, X, W)"``.
     outputs : names of the results, in order.
-    reference : a correct implementation.
+    reference : a correct implementation; None where ``answers`` brings it.
     make_cases : draws the cases from a random generator.
     upstream : the argument in which the answer must be linear, if there is one.
     oracle : for exercises with more than one right answer: given the learner's answer and the
@@ -107,6 +108,8 @@ class Exercise(Answers):
         keeps the contract one from the cases' arguments to arrays. It raises WrongStructure for an answer
         that can't be read. Reference, wheats, chaffs and the learner's function all go through it.
     formula : the line of code or mathematics that is asked for, shown only after many tries.
+    answers : name of the module that registers the reference, the wheats and the chaffs, where that is another one: it
+        is imported when one of them is needed. So an exercise about PyTorch can be listed without importing PyTorch.
     """
 
     name: str
@@ -114,7 +117,7 @@ class Exercise(Answers):
     points: float
     signature: str
     outputs: tuple[str, ...]
-    reference: Callable
+    reference: Callable | None
     make_cases: Callable[[np.random.Generator], list[Case]]
     upstream: str | None = None
     oracle: Callable[..., Any] | None = None
@@ -124,8 +127,25 @@ class Exercise(Answers):
     partial_credit: bool = True
     adapt: Callable[[Callable], Callable] | None = None
     formula: str = ""
+    answers: str = ""
     wheats: list[Callable] = field(default_factory=list)
     chaffs: list[Chaff] = field(default_factory=list)
+
+    def __post_init__(self):
+        if self.answers and self.reference is None:
+            del self.reference, self.wheats, self.chaffs  # whoever asks for one of them meets __getattr__
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("reference", "wheats", "chaffs"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self.wheats, self.chaffs = [], []
+        importlib.import_module(self.answers)
+        return self.__dict__[name]
+
+    def refer(self, function: Callable) -> Callable:
+        """Register the reference."""
+        self.reference = function
+        return function
 
     def adapted(self, f: Callable) -> Callable:
         """A function that keeps the contract, as one from the cases' arguments to arrays."""
@@ -152,9 +172,8 @@ class Exercise(Answers):
         stop = self._stopped(records, len(cases))
         if stop is not None:
             written = stop.cause != "not-written"
-            if records[0].call.error is not None and not isinstance(
-                records[0].call.error, NotImplementedError | TimeLimit
-            ):
+            error = records[0].call.error
+            if error is not None and not isinstance(error, TimeLimit) and not not_written(error):
                 stop = why_raised(self, f, records) or stop
             score = self._score(0.0, seed, [stop, *(from_the_notebook(f) if written else [])], replay, "")
             return replace(score, example=worked_example(self, records) if written else None)
@@ -188,7 +207,7 @@ class Exercise(Answers):
                     record.answer, record.faults = reading.value
             whole = record.call.value if record.answer and not record.faults else None
             record.expected = flatten(self._right(whole, case), self.outputs)
-            if isinstance(record.call.error, TimeLimit | NotImplementedError):
+            if isinstance(record.call.error, TimeLimit) or not_written(record.call.error):
                 break
             if record.call.error is None:
                 self._watch(record, args)
@@ -218,7 +237,7 @@ class Exercise(Answers):
     def _stopped(self, records: list[Record], expected: int) -> Finding | None:
         """A finding that ends the check: not written, endless, or failing in the same way in every case."""
         error = records[-1].call.error
-        if isinstance(error, NotImplementedError):
+        if not_written(error):
             return Finding(
                 "Not written yet.",
                 cause="not-written",

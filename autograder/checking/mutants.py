@@ -10,6 +10,7 @@ import ast
 import builtins
 import inspect
 import itertools
+import sys
 import textwrap
 import types
 from collections.abc import Callable, Iterator
@@ -162,31 +163,39 @@ def mutants(function: Callable, outputs: tuple[str, ...] = (), guesses: bool = F
                 where = f"{where}, in `{f.__name__}`" if where else f"in `{f.__name__}`"
             if isinstance(site.node, ast.AugAssign | ast.Assign):
                 where = "" if f is function else f"in `{f.__name__}`"
-            yield Mutant(
-                _assemble(top, namespace, sources, f, code),
-                operator,
-                f"{words}, {where}" if where else words,
-                line.split("\n")[0],
-            )
+            make = _maker(top, namespace, sources, f, code)
+            try:
+                variant = make() if inspect.isclass(function) else _called_later(make, namespace["_tick"])
+            except Exception:  # of a class, not even the definition goes through
+                continue
+            variant.__name__ = top
+            yield Mutant(variant, operator, f"{words}, {where}" if where else words, line.split("\n")[0])
 
 
-def _assemble(top: str, namespace: dict, sources: list, changed: Callable, code: types.CodeType) -> Callable:
-    """The top function with the changed one in place; compiled when it is called first."""
+def _maker(top: str, namespace: dict, sources: list, changed: Callable, code: types.CodeType) -> Callable:
+    """Makes the top function, or class, with the changed one in place."""
+
+    def make() -> Callable:
+        space = dict(namespace)
+        for f, tree in reversed(sources):
+            if f is not changed:
+                exec(compile(ast.fix_missing_locations(tree), f"<{f.__name__}>", "exec"), space)
+        exec(code, space)
+        return space[top]
+
+    return make
+
+
+def _called_later(make: Callable, tick: Callable) -> Callable:
+    """A function that is compiled when it is called first."""
     made: list[Callable] = []
 
     def variant(*args: Any) -> Any:
         if not made:
-            space = dict(namespace)
-            for f, tree in reversed(sources):
-                if f is not changed:
-                    exec(compile(ast.fix_missing_locations(tree), f"<{f.__name__}>", "exec"), space)
-            exec(code, space)
-            made.append(space[top])
-            space["_tick"].rounds = 0
-        namespace["_tick"].rounds = 0
+            made.append(make())
+        tick.rounds = 0
         return made[0](*args)
 
-    variant.__name__ = top
     return variant
 
 
@@ -250,23 +259,28 @@ def _tree(f: Callable) -> ast.Module | None:
         tree = ast.parse(textwrap.dedent(inspect.getsource(f)))
     except (OSError, TypeError, SyntaxError):
         return None
-    if len(tree.body) != 1 or not isinstance(tree.body[0], ast.FunctionDef):
+    if len(tree.body) != 1 or not isinstance(tree.body[0], ast.FunctionDef | ast.ClassDef):
         return None
-    definition = tree.body[0]
-    definition.decorator_list = []
-    definition.returns = None
-    for arg in (*definition.args.args, *definition.args.kwonlyargs):
-        arg.annotation = None
-    if (
-        definition.body
-        and isinstance(definition.body[0], ast.Expr)
-        and isinstance(definition.body[0].value, ast.Constant)
-    ):
-        definition.body = definition.body[1:] or [ast.Pass()]
+    tree.body[0].decorator_list = [d for d in tree.body[0].decorator_list if not _is_registration(d)]
+    for definition in ast.walk(tree):
+        if isinstance(definition, ast.FunctionDef):
+            definition.returns = None
+            for arg in (*definition.args.args, *definition.args.kwonlyargs):
+                arg.annotation = None
+        if isinstance(definition, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(definition) is not None:
+            definition.body = definition.body[1:] or [ast.Pass()]
     return tree
 
 
+def _is_registration(decorator: ast.expr) -> bool:
+    """Whether it is ``@exercise.wheat``, ``@exercise.chaff(…)`` or ``@exercise.refer``, and so no part of an answer."""
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return isinstance(called, ast.Attribute) and called.attr in ("wheat", "chaff", "refer")
+
+
 def _scope(f: Callable) -> dict[str, Any]:
+    if inspect.isclass(f):
+        return dict(vars(sys.modules[f.__module__]))
     closure = inspect.getclosurevars(f).nonlocals
     return {**f.__globals__, **closure}
 

@@ -18,6 +18,7 @@ from autograder.exercises import (
     misbehaving,
     network,
     optimizers,
+    pytorch,
 )
 
 EXERCISES: dict[str, Exercise | Derivation] = {
@@ -31,6 +32,7 @@ EXERCISES: dict[str, Exercise | Derivation] = {
         network,
         optimizers,
         misbehaving,
+        pytorch,
     )
     for exercise in module.EXERCISES
 }

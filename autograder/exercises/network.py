@@ -204,7 +204,7 @@ for _cause, _text, _hint, _function in _TINY_CHAFFS:
 # Two layers
 
 
-def _two_layer_case(rng: np.random.Generator, name: str, N: int, D: int, H: int, C: int, y=None) -> Case:
+def two_layer_case(rng: np.random.Generator, name: str, N: int, D: int, H: int, C: int, y=None) -> Case:
     """No pre-activation near the kink, every hidden unit seen on both sides; of one example, units on both sides."""
     for _ in range(1000):
         params = {"W1": normal(rng, D, H), "b1": normal(rng, H), "W2": normal(rng, H, C), "b2": normal(rng, C)}
@@ -227,23 +227,23 @@ def _pull_rows_apart(W: np.ndarray, b: np.ndarray, A: np.ndarray) -> None:
     b -= scale * A[:, unit].min() + 600
 
 
-def _two_layer_cases(rng: np.random.Generator) -> list[Case]:
-    large = _two_layer_case(rng, "large logits", 7, 5, 2, 3)
+def two_layer_cases(rng: np.random.Generator) -> list[Case]:
+    large = two_layer_case(rng, "large logits", 7, 5, 2, 3)
     large.args[0]["W2"] *= 2000
     large.args[2][0] = np.argmin(
         _forward(*large.args[:2])[2][0]
     )  # were all predictions right, all gradients would be 0
-    apart = _two_layer_case(rng, "logits of one row far from those of another", 7, 5, 2, 3)
+    apart = two_layer_case(rng, "logits of one row far from those of another", 7, 5, 2, 3)
     _pull_rows_apart(apart.args[0]["W2"], apart.args[0]["b2"], _forward(*apart.args[:2])[1])
-    turned = _two_layer_case(rng, "params in another order", 5, 2, 7, 3)
+    turned = two_layer_case(rng, "params in another order", 5, 2, 7, 3)
     turned = Case(turned.name, (dict(reversed(turned.args[0].items())), *turned.args[1:]), turned.sizes)
     return [
-        _two_layer_case(rng, "7 × 5 → 2 → 3", 7, 5, 2, 3),
-        _two_layer_case(rng, "13 × 3 → 5 → 7", 13, 3, 5, 7),
-        _two_layer_case(rng, "N = 1", 1, 5, 7, 3),
-        _two_layer_case(rng, "square", 5, 5, 5, 5),
-        _two_layer_case(rng, "two classes", 11, 5, 3, 2),
-        _two_layer_case(rng, "one label repeated", 7, 2, 3, 5, np.full(7, 1)),
+        two_layer_case(rng, "7 × 5 → 2 → 3", 7, 5, 2, 3),
+        two_layer_case(rng, "13 × 3 → 5 → 7", 13, 3, 5, 7),
+        two_layer_case(rng, "N = 1", 1, 5, 7, 3),
+        two_layer_case(rng, "square", 5, 5, 5, 5),
+        two_layer_case(rng, "two classes", 11, 5, 3, 2),
+        two_layer_case(rng, "one label repeated", 7, 2, 3, 5, np.full(7, 1)),
         turned,
         Case(large.name, large.args, large.sizes, group="stability"),
         Case(apart.name, apart.args, apart.sizes, group="stability"),
@@ -482,7 +482,7 @@ def _head_terms(P: np.ndarray, Y: np.ndarray) -> dict[str, np.ndarray]:
 
 def _two_layer_stages(rng: np.random.Generator, N: int) -> tuple[tuple, list[Stage]]:
     """Fewer examples than features and hidden units, so that the learner's dZ1 and dZ2 can be recovered."""
-    params, X, y = _two_layer_case(rng, "", N, 7, 11, 5).args
+    params, X, y = two_layer_case(rng, "", N, 7, 11, 5).args
     Z1, A1, Z2 = _forward(params, X)
     P, Y = backprop.softmax(Z2), np.eye(5)[y]
     dZ2 = (P - Y) / N
@@ -496,7 +496,7 @@ def _two_layer_stages(rng: np.random.Generator, N: int) -> tuple[tuple, list[Sta
 
 
 def _two_layer_batch(rng: np.random.Generator, N: int) -> Case:
-    return _two_layer_case(rng, "", N, 5, 3, 4)
+    return two_layer_case(rng, "", N, 5, 3, 4)
 
 
 def _explain_two_layers(f) -> Finding | None:
@@ -795,7 +795,7 @@ two_layer_loss = Exercise(
     "two_layer_loss(params, X, y)",
     ("loss",),
     reference=backprop.two_layer_loss,
-    make_cases=_two_layer_cases,
+    make_cases=two_layer_cases,
     explain=_explain_loss,
     formula="cross_entropy(relu(X @ W1 + b1) @ W2 + b2, y)",
 )
@@ -929,7 +929,7 @@ two_layer_grads = Exercise(
     "two_layer_grads(params, X, y)",
     ("grads",),
     reference=backprop.two_layer_grads,
-    make_cases=_two_layer_cases,
+    make_cases=two_layer_cases,
     explain=_explain_two_layers,
     formula=_TWO_LAYER_FORMULA,
 )
@@ -2073,7 +2073,7 @@ fix_network_1 = Exercise(
     "fix_network_1(params, X, y)",
     ("grads",),
     reference=backprop.two_layer_grads,
-    make_cases=_two_layer_cases,
+    make_cases=two_layer_cases,
     partial_credit=False,
     explain=_explain_two_layers,
     formula="dZ1 = dA1 * (Z1 > 0)",
@@ -2089,7 +2089,7 @@ fix_network_2 = Exercise(
     "fix_network_2(params, X, y)",
     ("grads",),
     reference=backprop.two_layer_grads,
-    make_cases=_two_layer_cases,
+    make_cases=two_layer_cases,
     partial_credit=False,
     explain=_explain_two_layers,
     formula="b1: dZ1.sum(axis=0), b2: dZ2.sum(axis=0)",

@@ -44,7 +44,7 @@ def diagnose(exercise: Exercise, f: Callable, records: list[Record], wrong: Wron
 
 
 def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong, until: float) -> list[Finding]:
-    named = _named_mistake(exercise, records, wrong)
+    named = _named_mistake(exercise, f, records, wrong)
     if named is not None:
         return [_with_the_good(exercise, named, wrong, records)]
 
@@ -57,7 +57,7 @@ def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong,
         findings.append(shapeless)
     answered = [record for record in answered if record.answer]
     if findings:
-        named = _named_mistake(exercise, answered, wrong) if answered else None
+        named = _named_mistake(exercise, f, answered, wrong) if answered else None
         if named is None and (found := variants.search(exercise, f, records, list(wrong), until)) is not None:
             findings[0] = _because(findings[0], found)
         return [*findings, named] if named else findings
@@ -86,7 +86,7 @@ def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong,
         return [_with_the_good(exercise, found, wrong, records)]
     if vague and (found := variants.search(exercise, f, records, vague, until)) is not None:
         single |= {name: _because(single[name], found) for name in found.outputs}
-    elif vague == bad and (found := _named_but_for_extremes(exercise, answered, wrong)) is not None:
+    elif vague == bad and (found := _named_but_for_extremes(exercise, f, answered, wrong)) is not None:
         return [_with_the_good(exercise, found, wrong, records)]
     by_cause: dict[str, list[str]] = {}
     for name in bad:
@@ -147,12 +147,12 @@ def _scaled_mistake(exercise: Exercise, records: list[Record], bad: list[str]) -
     )
 
 
-def _named_but_for_extremes(exercise: Exercise, records: list[Record], wrong: Wrong) -> Finding | None:
+def _named_but_for_extremes(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong) -> Finding | None:
     """A named mistake that gives the answer in all ordinary cases, if not where the numbers are extreme."""
     ordinary = [record for record in records if record.case.group == records[0].case.group]
     if len(ordinary) < 3 or len(ordinary) == len(records):
         return None
-    found = _named_mistake(exercise, ordinary, wrong)
+    found = _named_mistake(exercise, f, ordinary, wrong)
     if found is None:
         return None
     others = [r for r in records if all(r is not other for other in ordinary)]
@@ -164,7 +164,7 @@ def why_raised(exercise: Exercise, f: Callable, records: list[Record]) -> Findin
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            if (named := _named_mistake(exercise, records, {})) is not None:
+            if (named := _named_mistake(exercise, f, records, {})) is not None:
                 return named
             found = variants.search(exercise, f, records, [])
         except Exception:  # the error itself is told in any case
@@ -341,9 +341,12 @@ def _raised_in_some_cases(exercise: Exercise, raised: list[Record], answered: li
     return Finding(f"{finding.what} It runs in {cases(answered)}.", finding.cause, finding.likely, finding.next_step)
 
 
-def _named_mistake(exercise: Exercise, records: list[Record], wrong: Wrong) -> Finding | None:
+def _named_mistake(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong) -> Finding | None:
     """Does a chaff of this exercise give the learner's answer, or fail as it does, in every case?"""
+    names = variants.names_in(f)
     for chaff in exercise.chaffs:
+        if chaff.tells and names.isdisjoint(chaff.tells):
+            continue
         if all(_gives(exercise, chaff.function, record) for record in records):
             raised = next((record for record in records if record.call.error is not None), None)
             if raised is not None:

@@ -42,12 +42,17 @@ class Case:
 
 @dataclass(frozen=True)
 class Chaff:
-    """A wrong answer as learners give it: its slug, the misconception in a sentence, and a hint."""
+    """A wrong answer as learners give it: its slug, the misconception in a sentence, and a hint.
+
+    Several mistakes may fail alike: whatever cuts a graph, for example. ``tells`` are names one of which stands in the
+    code of such an answer, and by which it is told from the others; without any, numbers and errors decide alone.
+    """
 
     function: Callable
     cause: str
     misconception: str
     hint: str
+    tells: tuple[str, ...] = ()
 
 
 class Answers:
@@ -61,11 +66,11 @@ class Answers:
         self.wheats.append(function)
         return function
 
-    def chaff(self, cause: str, misconception: str, hint: str) -> Callable:
+    def chaff(self, cause: str, misconception: str, hint: str, tells: tuple[str, ...] = ()) -> Callable:
         """Register a wrong answer; the order of registration is the order of plausibility."""
 
         def register(function: Callable) -> Callable:
-            self.chaffs.append(Chaff(function, cause, misconception, hint))
+            self.chaffs.append(Chaff(function, cause, misconception, hint, tells))
             return function
 
         return register

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import copy
+import inspect
 import itertools
 import re
 import time
@@ -81,9 +82,16 @@ _KNOWN = {*_ORDINARY, *dir(builtins), *backprop.__all__}
 
 
 def names_in(f: Callable) -> set[str]:
-    """The names that a learner's function uses; of none if it won't tell."""
-    code = getattr(getattr(f, "__wrapped__", f), "__code__", None)
-    return {*code.co_varnames, *code.co_names, *code.co_cellvars} if isinstance(code, types.CodeType) else set()
+    """The names that a learner's function or class uses, in functions inside it, too; of none if it won't tell."""
+    waiting = [*vars(f).values()] if inspect.isclass(f) else [f]
+    waiting = [getattr(getattr(member, "__wrapped__", member), "__code__", None) for member in waiting]
+    names: set[str] = set()
+    while waiting:
+        code = waiting.pop()
+        if isinstance(code, types.CodeType):
+            names |= {*code.co_varnames, *code.co_names, *code.co_cellvars}
+            waiting += code.co_consts
+    return names
 
 
 def _in_known_words(words: str, known: set[str]) -> str:

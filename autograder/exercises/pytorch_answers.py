@@ -112,7 +112,7 @@ def _onehot(Z, y):
     return F.one_hot(y, Z.shape[1]).to(Z.dtype)
 
 
-for _cause, _misconception, _hint, _answer in (
+for _cause, _misconception, _hint, _answer, *_tells in (
     ("softmax-twice", "a softmax stands before `cross_entropy`, which takes one itself.",
      "What does the documentation of `cross_entropy` call its first argument: probabilities or logits?",
      _chaff_grads(lambda Z, y: F.cross_entropy(Z.softmax(1), y))),
@@ -161,13 +161,13 @@ for _cause, _misconception, _hint, _answer in (
     ("hidden-detached", "the graph is cut at the hidden layer (`detach`, `.data`, `.numpy()`, `torch.tensor(…)`), "
      "so nothing goes back to `W1` and `b1`.",
      "Print `A1.grad_fn`. What must stand there for the way back to exist?",
-     _chaff_grads(logits=_hidden(lambda A: A.detach()))),
+     _chaff_grads(logits=_hidden(lambda A: A.detach())), ("detach", "data", "tolist", "no_grad")),
     ("requires-grad-missing", "no parameter has `requires_grad=True`, so no graph is recorded.",
      "Who tells PyTorch which tensors you want gradients for?",
      lambda params, X, y: F.cross_entropy(_logits({k: torch.tensor(a) for k, a in params.items()}, X),
                                           torch.tensor(y)).backward()),
 ):  # fmt: skip
-    torch_grads.chaff(_cause, _misconception, _hint)(_answer)
+    torch_grads.chaff(_cause, _misconception, _hint, *_tells)(_answer)
 
 
 @torch_grads.chaff(
@@ -602,7 +602,7 @@ def _forward(change):
     return Answer
 
 
-for _cause, _misconception, _hint, _answer in (
+for _cause, _misconception, _hint, _answer, *_tells in (
     ("upstream-ignored", "the upstream gradient is not used: this is the slope of the sum of the results.",
      "`backward` is handed something. What for?",
      _backward(lambda dY, X, Y: X.softmax(-1) + 0 * dY[..., None])),
@@ -649,4 +649,4 @@ for _cause, _misconception, _hint, _answer in (
     ("all-axes", "the sum runs over all entries.", "How many results has a batch of N rows?",
      _forward(lambda X: X.flatten().logsumexp(0))),
 ):  # fmt: skip
-    LogSumExp.chaff(_cause, _misconception, _hint)(_answer)
+    LogSumExp.chaff(_cause, _misconception, _hint, *_tells)(_answer)

@@ -16,14 +16,14 @@ BAD = {  # name: (what is replaced, by what, what the message must say)
     "solution outside the function": (
         '    """Mean over all elements."""\n    ### BEGIN SOLUTION\n    return',
         "    pass\n\n\n### BEGIN SOLUTION\nx =",
-        "must stand inside the function mse",
+        "must stand inside mse",
     ),
     "whole function is the solution": (
         "def mse(Y_hat, Y):\n",
         "### BEGIN SOLUTION\ndef mse(Y_hat, Y):\n    ### END SOLUTION\n",
-        "expected one ### BEGIN",
+        "the cell is not Python",
     ),
-    "answer defines another name": ("def mse(", "def rmse(", "must still define the function mse"),
+    "answer defines another name": ("def mse(", "def rmse(", "must still define the function or class mse"),
     "marker in prose": ("As (99.1)", "### BEGIN SOLUTION As (99.1)", "a solution marker outside"),
     "marker in ordinary code": ("ax.plot([0, 1])", "ax.plot([0, 1])  # end_solution", "a solution marker outside"),
     "exercise without contract": ("mse", "mae", "exercise 'mae' has no contract"),
@@ -67,6 +67,38 @@ def test_bad_specimen_is_refused(specimen, name):
     found = problems(specimen, CONTRACTS)
     assert any(message in line for line in found), found
     assert all(re.match(r".*99-specimen\.md, (cell|all cells|line \d)", line) for line in found)
+
+
+TWO_METHODS = """class mse:
+    def forward(self):
+        ### BEGIN SOLUTION
+        return 1
+        ### END SOLUTION
+
+    def backward(self):
+        ### BEGIN SOLUTION
+        return 2
+        ### END SOLUTION
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (TWO_METHODS, None),
+        (
+            TWO_METHODS.replace("    def forward(self):\n    ", "    ").replace("return 1", "x = 1"),
+            "inside its methods",
+        ),
+        (TWO_METHODS.replace("class mse:\n", "def mse():\n").replace("(self)", "()"), "expected one solution"),
+    ],
+)
+def test_class_has_a_solution_in_each_of_its_methods(specimen, answer, message):
+    begin = SPECIMEN.index("def mse(")
+    end = SPECIMEN.index("```", begin)
+    specimen.write_text(SPECIMEN[:begin] + answer + SPECIMEN[end:])
+    found = problems(specimen, CONTRACTS)
+    assert found == [] if message is None else message in found[0]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)

@@ -19,8 +19,8 @@ from nbformat.v4 import new_code_cell
 
 from autograder.exercises import EXERCISES
 from autograder.grading.chapters import learner_version, link_notebooks, read_source
+from autograder.grading.sources import REGION
 
-REGION = re.compile(r"^[ \t]*### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION$", re.DOTALL | re.MULTILINE)
 FOLD = {
     "tags": ["hide-input"],
     "mystnb": {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"},
@@ -102,8 +102,8 @@ def page(nb: NotebookNode, withhold: bool = False) -> NotebookNode:
             cells[-1].source += "\n\n\n" + cell.source
             continue
         cells.append(cell)
-        if not withhold and (region := REGION.search(solved.source)):
-            solution = REGION.sub(lambda _, text=region[1]: text.rstrip("\n"), solved.source)
+        if not withhold and REGION.search(solved.source):
+            solution = REGION.sub(lambda region: region[2].rstrip("\n"), solved.source)
             cells.append(new_code_cell(solution, metadata=FOLD))
     shown.cells = cells
     return shown
@@ -140,8 +140,8 @@ def _chapters(sources: Path) -> list[Path]:
 def _solutions(path: Path) -> Iterator[str]:
     """Every solution of a chapter, whole and line by line."""
     for region in REGION.finditer(path.read_text(encoding="utf-8")):
-        yield region[1]
-        yield from region[1].splitlines()
+        yield region[2]
+        yield from region[2].splitlines()
 
 
 def _squash(text: str) -> str:

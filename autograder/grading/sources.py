@@ -11,6 +11,7 @@ from nbformat import NotebookNode
 from autograder.exercises import EXERCISES
 
 MAX_LINES = 25
+REGION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION$", re.DOTALL | re.MULTILINE)
 WITH_ALT = {"show": 2, "step_through": 2, "play": 3}  # what displays a drawing: which argument is its text alternative
 
 Problems = Iterator[tuple[str, str]]  # where, what
@@ -124,29 +125,39 @@ def figures(nb: NotebookNode) -> Problems:
 
 
 def answers(nb: NotebookNode) -> Problems:
-    """A solution cell has one region, inside a function, so that its stub runs and fails only when called."""
+    """A solution stands inside a function, so that its stub runs and fails only when called.
+
+    A function's cell has one region of it; that of a class may have one in each of its methods.
+    """
     for i, cell in enumerate(nb.cells):
         begins, ends = cell.source.count("### BEGIN SOLUTION"), cell.source.count("### END SOLUTION")
         if not _nbgrader(cell).get("solution"):
             if re.search(r"(begin|end)[ _]*solution", cell.source, re.IGNORECASE):
                 yield where(i, cell), "a solution marker outside a solution cell"
             continue
-        if (begins, ends) != (1, 1):
-            yield where(i, cell), f"expected one ### BEGIN SOLUTION and one ### END SOLUTION, got {begins} and {ends}"
+        if not begins or len(REGION.findall(cell.source)) != begins or begins != ends:
+            yield where(i, cell), f"expected pairs of ### BEGIN SOLUTION and ### END SOLUTION, got {begins} and {ends}"
             continue
-        stub = re.sub(
-            r"### BEGIN SOLUTION.*### END SOLUTION", "raise NotImplementedError", cell.source, flags=re.DOTALL
-        )
+        stub = REGION.sub(r"\1raise NotImplementedError", cell.source)
         name = _nbgrader(cell)["grade_id"].removesuffix("-answer")
         try:
             top = _parse(stub).body
         except SyntaxError as error:
             yield where(i, cell), f"without its solution, the cell is not Python: {error}"
             continue
-        if not any(isinstance(node, ast.FunctionDef) and node.name == name for node in top):
-            yield where(i, cell), f"without its solution, the cell must still define the function {name}"
-        elif any(isinstance(node, ast.Raise) for node in top):
-            yield where(i, cell), f"the solution must stand inside the function {name}"
+        defined = [node for node in top if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name]
+        if not defined:
+            yield where(i, cell), f"without its solution, the cell must still define the function or class {name}"
+        elif any(isinstance(node, ast.Raise) for node in [*top, *_inside_classes(top)]):
+            yield where(i, cell), f"the solution must stand inside {name}, if that is a class inside its methods"
+        elif begins > 1 and isinstance(defined[0], ast.FunctionDef):
+            yield where(i, cell), f"expected one solution for the function {name}, got {begins}"
+
+
+def _inside_classes(top: list[ast.stmt]) -> Iterator[ast.stmt]:
+    for node in top:
+        if isinstance(node, ast.ClassDef):
+            yield from node.body
 
 
 def checks(nb: NotebookNode, contracts: Mapping) -> Problems:

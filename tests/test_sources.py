@@ -86,10 +86,7 @@ TWO_METHODS = """class mse:
     ("answer", "message"),
     [
         (TWO_METHODS, None),
-        (
-            TWO_METHODS.replace("    def forward(self):\n    ", "    ").replace("return 1", "x = 1"),
-            "inside its methods",
-        ),
+        ("class mse:\n    ### BEGIN SOLUTION\n    x = 1\n    ### END SOLUTION\n", "inside its methods"),
         (TWO_METHODS.replace("class mse:\n", "def mse():\n").replace("(self)", "()"), "expected one solution"),
     ],
 )

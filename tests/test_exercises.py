@@ -1,6 +1,9 @@
 """The gate of every exercise: right answers pass, wrong ones fail and are named, the stub is not an error."""
 
+import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +36,16 @@ def stub(*args):
     raise NotImplementedError
 
 
+def stub_of(exercise):
+    """What a learner has before writing: a function that raises, or a class whose methods do."""
+    reference = exercise.expected if isinstance(exercise, Derivation) else exercise.reference
+    if not inspect.isclass(reference):
+        return stub
+    methods = {name: member for name, member in vars(reference).items() if callable(member)}
+    stubs = {name: staticmethod(stub) if isinstance(m, staticmethod) else stub for name, m in methods.items()}
+    return type(reference.__name__, reference.__bases__, stubs)
+
+
 @pytest.mark.parametrize(("exercise", "wheat"), WHEATS)
 def test_right_answers_pass(exercise, wheat):
     for seed in (1, 2, 3):
@@ -51,7 +64,7 @@ def test_wrong_answers_fail_and_are_named(exercise, chaff):
 
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
 def test_the_stub_scores_nothing_and_is_no_error(exercise):
-    score = exercise.check(stub, seed=1)
+    score = exercise.check(stub_of(exercise), seed=1)
     assert score.points == 0
     assert not score.written
     assert "Not written yet" in str(score)
@@ -113,4 +126,11 @@ def test_misconceptions_and_hints_are_sentences():
 def test_every_module_of_exercises_is_registered():
     folder = Path(__file__).parent.parent / "autograder" / "exercises"
     chapters = {exercise.chapter[3:].replace("-", "_") for exercise in EXERCISES.values()}
-    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == chapters
+    answers = {exercise.answers.rpartition(".")[2] for exercise in ARRAYS.values() if exercise.answers}
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == chapters | answers
+
+
+def test_exercises_are_listed_without_importing_a_framework():
+    code = "import sys, autograder; autograder.progress(); print({'torch', 'tensorflow'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("set()")

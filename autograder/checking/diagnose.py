@@ -69,6 +69,8 @@ def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong,
     for rung in (_kept_from_the_first_call, _wrong_input, _example_left_out, _examples_weighted):
         if not exercise.oracle and not nothing and (finding := rung(exercise, answered, wrong)) is not None:
             return [_with_the_good(exercise, finding, wrong, records)]
+    if (again := exercise.again(f, records[0])) is not None:
+        return [again]
     explained = exercise.explain(f) if exercise.explain is not None else None
     if explained is not None and not _vague(explained):
         return [_with_the_good(exercise, explained, wrong, records)]

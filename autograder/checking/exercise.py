@@ -112,6 +112,7 @@ class Exercise(Answers):
     adapt : for contracts that speak of more than arrays (graphs, generators): makes of a function that
         keeps the contract one from the cases' arguments to arrays. It raises WrongStructure for an answer
         that can't be read. Reference, wheats, chaffs and the learner's function all go through it.
+    arguments : names of the cases' arguments, where ``adapt`` takes others than the signature has.
     formula : the line of code or mathematics that is asked for, shown only after many tries.
     answers : name of the module that registers the reference, the wheats and the chaffs, where that is another one: it
         is imported when one of them is needed. So an exercise about PyTorch can be listed without importing PyTorch.
@@ -131,6 +132,7 @@ class Exercise(Answers):
     explain: Callable[[Callable], Finding | None] | None = None
     partial_credit: bool = True
     adapt: Callable[[Callable], Callable] | None = None
+    arguments: tuple[str, ...] = ()
     formula: str = ""
     answers: str = ""
     wheats: list[Callable] = field(default_factory=list)
@@ -162,6 +164,8 @@ class Exercise(Answers):
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
+        if self.arguments:
+            return self.arguments
         inside = self.signature[self.signature.index("(") + 1 : self.signature.rindex(")")]
         return tuple(part.strip() for part in inside.split(","))
 
@@ -346,11 +350,11 @@ class Exercise(Answers):
             )
         if not findings:
             findings += [finding for test in self.properties if (finding := test(f, seed)) is not None]
-        if not findings and (again := self._again(f, records[0])) is not None:
+        if not findings and (again := self.again(f, records[0])) is not None:
             findings.append(again)
         return findings
 
-    def _again(self, f: Callable, record: Record) -> Finding | None:
+    def again(self, f: Callable, record: Record) -> Finding | None:
         """The first case once more, after all the others: the answer must be what it was."""
         if record.call.error is not None or not record.answer:
             return None

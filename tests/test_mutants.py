@@ -90,3 +90,38 @@ def test_long_expressions_of_a_right_answer_are_not_quoted():
         return dA * A * (1 - A + np.sqrt(A) * A)
 
     assert not any("np.sqrt(A)" in m.words for m in mutants(layer))
+
+
+class Square:
+    """Has a method to change, and one that is not."""
+
+    def forward(self, X):
+        """Of each entry."""
+        return X**2
+
+    @staticmethod
+    def scale(X):
+        return 2 * X
+
+
+def doubled(f):
+    return lambda *args: 2 * f(*args)
+
+
+@doubled
+def decorated(X):
+    return X.sum(axis=0)
+
+
+def test_variants_of_a_class_are_classes():
+    found = {m.line: m.function for m in mutants(Square)}
+    assert all(variant.__name__ == "Square" for variant in found.values())
+    X = np.array([3.0])
+    cubed, tripled = found["return X ** 3"], found["return 3 * X"]
+    assert (cubed().forward(X), cubed.scale(X)) == (27, 6)
+    assert (tripled().forward(X), tripled.scale(X)) == (9, 9)
+
+
+def test_a_decorator_stays_unless_it_registers_an_answer():
+    (variant,) = [m.function for m in mutants(decorated.__closure__[0].cell_contents) if m.line == "return X"]
+    np.testing.assert_array_equal(variant(np.ones(2)), [2, 2])

@@ -720,7 +720,12 @@ def _of_constant(node: ast.Constant) -> Iterator[Change]:
         yield "constant-changed", ast.Constant(type(n)(other)), f"{other:g} stands where {n:g} belongs"
 
 
-def _other_names(node: ast.Name, definition: ast.FunctionDef) -> Iterator[Change]:
+def _other_names(node: ast.Name, definition: ast.FunctionDef | ast.ClassDef) -> Iterator[Change]:
+    if isinstance(definition, ast.ClassDef):
+        methods = [method for method in definition.body if isinstance(method, ast.FunctionDef)]
+        definition = next((method for method in methods if node in ast.walk(method)), None)
+        if definition is None:
+            return
     known = [arg.arg for arg in definition.args.args]
     loops = any(isinstance(n, ast.For | ast.While) for n in ast.walk(definition))
     for other in ast.walk(definition):

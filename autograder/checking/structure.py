@@ -116,6 +116,13 @@ def _expect_sequence(value: Any, length: int, expected: str) -> None:
         )
 
 
+_TENSORS = {"torch": "a tensor of PyTorch", "tensorflow": "a tensor of TensorFlow"}
+_TO_NUMPY = {
+    "torch": "`.numpy()` makes an array of it; as long as it is part of a graph, `.detach().numpy()`.",
+    "tensorflow": "`.numpy()` makes an array of it.",
+}
+
+
 def _array(name: str, value: Any) -> np.ndarray:
     if value is _MISSING:
         raise WrongStructure("missing-output", f"`{name}` is missing from the answer.")
@@ -123,6 +130,9 @@ def _array(name: str, value: Any) -> np.ndarray:
         raise WrongStructure("returned-none", f"`{name}` is `None`.", "Was it computed, and is it returned?")
     if isinstance(value, str | bytes) or callable(value):
         raise WrongStructure("wrong-type", f"`{name}`: expected numbers, got {_kind(value)}.")
+    home = type(value).__module__.partition(".")[0]
+    if home in _TENSORS:
+        raise WrongStructure("tensor", f"`{name}`: expected a NumPy array, got {_TENSORS[home]}.", _TO_NUMPY[home])
     try:
         a = np.asarray(value)
     except Exception:

@@ -1,16 +1,27 @@
 """Chapter 9: gradients, training steps and custom parts in PyTorch. What needs PyTorch itself: `pytorch_answers.py`."""
 
-from collections.abc import Callable
+import contextlib
+import copy
+import pickle
+from collections.abc import Callable, Collection
 
 import numpy as np
 
-from autograder.checking.draw import normal
+from autograder.checking.call import call
+from autograder.checking.draw import labels, normal
 from autograder.checking.exercise import Case, Exercise
+from autograder.checking.score import Finding
 from autograder.checking.structure import WrongStructure
 from autograder.exercises.network import two_layer_case, two_layer_cases
 
 CHAPTER = "09-pytorch"
 ANSWERS = "autograder.exercises.pytorch_answers"
+
+
+def _name_arguments(exercise: Exercise, *names: str) -> None:
+    """Name the arguments of the cases, where they are others than those of the signature."""
+    exercise.parameters = names
+
 
 # torch_grads
 
@@ -29,25 +40,30 @@ torch_grads = Exercise(
 
 # torch_train_step
 
-LR, MOMENTUM = 0.1, 0.9
+MOMENTUM = 0.9
 
 
 def _steps(step: Callable) -> Callable:
     """Three steps on two batches, the first one after somebody else's `backward`."""
 
-    def run(params, X, y, other_X, other_y):
+    def run(params, X, y, other_X, other_y, lr):
         import torch
 
         model, loss_fn = _model(params), torch.nn.CrossEntropyLoss()
-        optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
+        optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=MOMENTUM)
         batches = [(torch.tensor(X), torch.tensor(y)), (torch.tensor(other_X), torch.tensor(other_y))]
         loss_fn(model(batches[1][0]), batches[1][1]).backward()  # gradients that are none of this step's business
-        taken, found = [], []
+        taken, found, in_training = [], [], []
         optimizer.register_step_post_hook(lambda *_: taken.append(1))
         model[-1].bias.register_hook(lambda _: found.append(1))
+        model[-1].register_forward_hook(lambda layer, *_: in_training.append(layer.training))
         losses = [_a_float(step(model, optimizer, loss_fn, *batches[k])) for k in (0, 1, 0)]
         W1, b1, W2, b2 = (p.detach().numpy().copy() for p in model.parameters())
-        counted = {"gradients computed": len(found), "steps taken": len(taken)}
+        counted = {
+            "gradients computed": len(found),
+            "steps taken": len(taken),
+            "in training mode": int(all(in_training)),
+        }
         return {"losses": np.array(losses), "W1": W1.T, "b1": b1, "W2": W2.T, "b2": b2} | counted
 
     return run
@@ -59,7 +75,7 @@ def _model(params: dict[str, np.ndarray]):
 
     layers = []
     for W, b in ((params["W1"], params["b1"]), (params["W2"], params["b2"])):
-        layer = torch.nn.Linear(*W.shape, dtype=torch.float64)
+        layer = torch.nn.Linear(*W.shape)
         layer.weight.data, layer.bias.data = torch.tensor(W.T.copy()), torch.tensor(b)
         layers += [layer, torch.nn.ReLU()]
     return torch.nn.Sequential(*layers[:-1])
@@ -69,7 +85,7 @@ def _a_float(loss) -> float:
     if not isinstance(loss, float):
         kind = "None" if loss is None else type(loss).__name__
         raise WrongStructure(
-            "wrong-type",
+            "returned-none" if loss is None else "wrong-type",
             f"Expected the loss as a float; got {kind}.",
             "A tensor drags its whole graph along. `loss.item()` is the number alone.",
         )
@@ -78,9 +94,14 @@ def _a_float(loss) -> float:
 
 def _train_step_cases(rng: np.random.Generator) -> list[Case]:
     cases = []
-    for name, N, D, H, C in (("7 × 5 → 3 → 2", 7, 5, 3, 2), ("N = 1", 1, 5, 3, 7), ("square", 5, 5, 5, 5)):
-        first, other = two_layer_case(rng, name, N, D, H, C), two_layer_case(rng, name, N, D, H, C)
-        cases.append(Case(name, (*first.args, *other.args[1:]), first.sizes))
+    for lr, name, *sizes in (
+        (0.1, "7 × 5 → 3 → 2", 7, 5, 3, 2),
+        (0.03, "N = 1", 1, 5, 3, 7),
+        (0.2, "square", 5, 5, 5, 5),
+        (0.01, "a small learning rate", 3, 2, 5, 7),
+    ):
+        first, other = two_layer_case(rng, name, *sizes), two_layer_case(rng, name, *sizes)
+        cases.append(Case(name, (*first.args, *other.args[1:], lr), first.sizes))
     return cases
 
 
@@ -97,30 +118,70 @@ torch_train_step = Exercise(
     "and `return loss.item()`",
     answers=ANSWERS,
 )
+_name_arguments(torch_train_step, "params", "X", "y", "X of the second batch", "y of the second batch", "lr")
 
 
 # LogSumExp
+#
+# `LogSumExp.apply(X)`: the logarithm of the sum of the exponentials over the last axis, which is gone in the result;
+# for large entries, too. Its gradient can be differentiated once more.
 
 
 def _twice_differentiated(function: type) -> Callable:
     """The value, the gradient for an upstream, and how that gradient changes when the input moves along `V`."""
 
-    def run(dY, X, V):
+    def run(X, dY, V):
         import torch
 
-        x, upstream = torch.tensor(X, requires_grad=True), torch.tensor(dY)
-        value = function.apply(x)
+        x, upstream = torch.tensor(X, requires_grad=True), torch.tensor(dY, requires_grad=True)
+        if not (isinstance(function, type) and issubclass(function, torch.autograd.Function)):
+            function(x)  # a stub says so itself
+            raise WrongStructure(
+                "no-autograd-function",
+                f"Expected a class derived from `torch.autograd.Function`; got {_kind(function)}.",
+                "Which two static methods does such a class have?",
+            )
+        value = _a_tensor(function.apply(x), "`apply`")
+        answer = {"Y": value.detach().numpy()}
+        if value.shape != dY.shape:
+            return answer  # no gradient can be asked for
         (grad,) = torch.autograd.grad(value, x, upstream, create_graph=True)
-        (second,) = torch.autograd.grad(grad, x, torch.tensor(V))
-        return value.detach().numpy(), grad.detach().numpy(), second.numpy()
+        along = of_upstream = None
+        if grad.requires_grad:
+            along, of_upstream = torch.autograd.grad(grad, (x, upstream), torch.tensor(V), allow_unused=True)
+        seconds = {"second derivative": _array(along, x), "slope in the upstream": _array(of_upstream, upstream)}
+        return answer | {"dX": grad.detach().numpy()} | seconds
 
     return run
 
 
+def _a_tensor(value, where: str):
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        raise WrongStructure(
+            "returned-none" if value is None else "no-tensor",
+            f"{where} must give a tensor; it gave {_kind(value)}.",
+            "Only a tensor knows how it was made. Is there a `return`, and does `.item()` or `.numpy()` stand there?",
+        )
+    return value
+
+
+def _array(grad, like) -> np.ndarray:
+    """A gradient as an array: zeros where the graph does not lead."""
+    return np.zeros(tuple(like.shape)) if grad is None else grad.detach().numpy().copy()
+
+
+def _kind(value) -> str:
+    if value is None or isinstance(value, type):
+        return f"`{getattr(value, '__name__', value)}`"
+    return f"a `{type(value).__name__}`"
+
+
 def _log_sum_exp_cases(rng: np.random.Generator) -> list[Case]:
-    def case(name: str, *shape: int, shift: float = 0.0, group: str = "values") -> Case:
+    def case(name: str, *shape: int, shift: float | np.ndarray = 0.0, group: str = "values") -> Case:
         X = normal(rng, *shape) + shift
-        return Case(name, (normal(rng, *shape[:-1]), X, normal(rng, *shape)), {"N": shape[0]}, group)
+        return Case(name, (X, normal(rng, *shape[:-1]), normal(rng, *shape)), {"N": shape[0]}, group)
 
     return [
         case("7 × 5", 7, 5),
@@ -128,6 +189,9 @@ def _log_sum_exp_cases(rng: np.random.Generator) -> list[Case]:
         case("one row", 1, 7),
         case("one column", 5, 1),
         case("entries near 1000", 7, 3, shift=1000.0, group="stability"),
+        case(
+            "entries near 0 and near −1500", 3, 7, shift=np.array([0, -1500.0, 0, 0, -1500.0, 0, 0]), group="stability"
+        ),
     ]
 
 
@@ -136,13 +200,619 @@ LogSumExp = Exercise(
     CHAPTER,
     5,
     "LogSumExp.apply(X)",
-    ("Y", "dX", "second derivative"),
+    ("Y", "dX", "second derivative", "slope in the upstream"),
     reference=None,
     make_cases=_log_sum_exp_cases,
-    upstream="dY",
     adapt=_twice_differentiated,
+    formula="forward: `torch.logsumexp(X, -1)`; backward: `dY[..., None] * torch.softmax(X, -1)`",
     answers=ANSWERS,
+)
+_name_arguments(LogSumExp, "X", "dY", "V")
+
+
+# What the modules, the optimizer and the dataset share
+
+_NAMES = {"Module": "torch.nn.Module", "Optimizer": "torch.optim.Optimizer", "Dataset": "torch.utils.data.Dataset"}
+
+
+def _made(answer: Callable, base: type, *args):
+    """An object of the learner's class; what is none of the right kind is said."""
+    name = _NAMES.get(base.__name__, base.__name__)
+    super_init = f"The constructor of `{name}` never ran."
+    how = "What is the first line of a constructor in a class that is derived from another one?"
+    if isinstance(answer, base):
+        raise WrongStructure(
+            "object-for-class",
+            "The check got an object; it needs the class, to make objects of its own.",
+            "Hand over the name of the class, without parentheses after it.",
+        )
+    try:
+        made = answer(*args)
+    except AttributeError as error:
+        if ".__init__() call" not in str(error):
+            raise
+        raise WrongStructure("super-init-missing", super_init, how) from None
+    if not isinstance(made, base):
+        raise WrongStructure(
+            "wrong-kind",
+            f"Expected a class derived from `{name}`; what came of calling it is {_kind(made)}.",
+            "What stands in the parentheses after the name of your class?",
+        )
+    if not vars(made).keys() & {"_parameters", "param_groups"} and hasattr(base, "state_dict"):
+        raise WrongStructure("super-init-missing", super_init, how)
+    return made
+
+
+def _starts_alike(*sizes: int) -> Callable:
+    """A demand on a module of these sizes: its weights start at different numbers."""
+
+    def test(answer: Callable, seed: int) -> Finding | None:
+        def alike() -> bool:
+            weight = answer(*sizes).weight.flatten()
+            return bool((weight == weight[0]).all())
+
+        if call(alike, ()).value is not True:
+            return None
+        return Finding(
+            "All entries of `weight` start at the same number.",
+            "weights-start-alike",
+            "weights of zeros, or of ones: then all outputs get the same gradient, and learn the same.",
+            "If two outputs start alike, how would their gradients ever differ?",
+        )
+
+    return test
+
+
+def _fill(module, values: dict[str, np.ndarray], X: np.ndarray) -> None:
+    """Give the parameters of a module these values, once it is clear that it has them."""
+    import torch
+
+    module.to(torch.from_numpy(X).dtype)
+    for name, value in values.items():
+        found = dict(module.named_parameters())
+        if name not in found:
+            raise _not_registered(module, name, X)
+        shape, expected = tuple(found[name].shape), value.shape
+        if shape != expected:
+            cause = "weight-transposed" if shape == expected[::-1] else f"{name}-of-another-shape"
+            raise WrongStructure(
+                cause,
+                f"`{name}` should have shape {expected} and has {shape}.",
+                "Compare with the shape that the exercise names: which axis is which?",
+            )
+        if not found[name].requires_grad:
+            raise WrongStructure(
+                "frozen",
+                f"`{name}` has `requires_grad=False`: no optimizer can train it.",
+                "Who sets `requires_grad`, and to what does `nn.Parameter` set it?",
+            )
+        with torch.no_grad():
+            found[name].copy_(torch.tensor(value))
+    _refuse_parameters(module, values.keys())
+
+
+def _refuse_parameters(module, expected: Collection[str]) -> None:
+    """Say which parameters nobody asked for."""
+    if found := [name for name, _ in module.named_parameters() if name not in expected]:
+        raise WrongStructure(
+            "extra-parameters",
+            f"There are parameters that nobody asked for: {', '.join(f'`{name}`' for name in sorted(found))}.",
+            "An optimizer would train them as well. Are they needed?",
+        )
+
+
+def _not_registered(module, name: str, X: np.ndarray) -> WrongStructure:
+    import torch
+
+    found = ", ".join(f"`{other}`" for other, _ in module.named_parameters()) or "none"
+    what = f"`{name}` is not among the parameters of the module; they are: {found}."
+    if name in dict(module.named_buffers()):
+        return WrongStructure(
+            f"{name}-is-a-buffer",
+            f"`{name}` is a buffer: it is saved with the module, and no optimizer moves it.",
+            "What is the difference between a buffer and a parameter?",
+        )
+    if hasattr(module, name) and getattr(module, name) is not None:
+        return WrongStructure(
+            "not-a-parameter",
+            f"{what} `self.{name}` is {_kind(getattr(module, name))}, which PyTorch does not take for a parameter.",
+            "Which class must a tensor have, so that `model.parameters()` lists it?",
+        )
+    with contextlib.suppress(Exception):  # only the parameters matter here
+        module(torch.tensor(X))
+    if name in dict(module.named_parameters()):
+        return WrongStructure(
+            "made-in-forward",
+            f"`{name}` does not exist before `forward` runs: an optimizer that is built at once never hears of it.",
+            "Which method runs once, and which at every call?",
+        )
+    return WrongStructure(f"{name}-missing", what, "Which parameters does the exercise name, and how?")
+
+
+def _there_and_back(module, X: np.ndarray, dY: np.ndarray, names: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """The result of a module and, for an upstream gradient, the gradients of its input and its parameters."""
+    import torch
+
+    x = torch.tensor(X, requires_grad=True)
+    Y = _a_tensor(module(x), "`forward`")
+    answer = {"Y": Y.detach().numpy().copy()}
+    if Y.shape != dY.shape:
+        return answer  # no gradient can be asked for
+    leaves = {"dX": x} | {f"d{name}": getattr(module, name) for name in names}
+    wanted = [leaf for leaf in leaves.values() if leaf.requires_grad] if Y.requires_grad else []
+    upstream = torch.tensor(dY).to(Y.dtype)
+    found = torch.autograd.grad(Y, wanted, upstream, allow_unused=True) if wanted else ()
+    grads = {id(leaf): grad for leaf, grad in zip(wanted, found, strict=True)}
+    return answer | {name: _array(grads.get(id(leaf)), leaf) for name, leaf in leaves.items()}
+
+
+# Affine
+#
+# `Affine(d, m)`: `X @ weight + bias` with the parameters `weight` (d, m) and `bias` (m,), laid out as in this book,
+# not as in `torch.nn.Linear`. The weights start at different numbers; how, is free.
+
+
+def _affine(answer: Callable) -> Callable:
+    def run(X, weight, bias, dY):
+        import torch
+
+        d, m = weight.shape
+        if d == m:  # a transposed weight does not show
+            other = _made(answer, torch.nn.Module, d, m + 1)
+            _fill(other, {"weight": np.zeros((d, m + 1)), "bias": np.zeros(m + 1)}, X)
+        module = _made(answer, torch.nn.Module, d, m)
+        _fill(module, {"weight": weight, "bias": bias}, X)
+        return _there_and_back(module, X, dY, ("weight", "bias"))
+
+    return run
+
+
+def _affine_cases(rng: np.random.Generator) -> list[Case]:
+    def case(name: str, N: int, d: int, m: int) -> Case:
+        args = normal(rng, N, d), normal(rng, d, m), normal(rng, m), normal(rng, N, m)
+        return Case(name, args, {"N": N, "d": d, "m": m})
+
+    return [case("7 × 5 → 3", 7, 5, 3), case("N = 1", 1, 3, 5), case("square", 5, 5, 5), case("2 × 3 → 7", 2, 3, 7)]
+
+
+Affine = Exercise(
+    "Affine",
+    CHAPTER,
+    2,
+    "Affine(d, m)",
+    ("Y", "dX", "dweight", "dbias"),
+    reference=None,
+    make_cases=_affine_cases,
+    adapt=_affine,
+    properties=(_starts_alike(5, 3),),
+    formula="`self.weight = nn.Parameter(torch.randn(d, m) / d**0.5)`, `self.bias = nn.Parameter(torch.zeros(m))`, "
+    "and `X @ self.weight + self.bias`",
+    answers=ANSWERS,
+)
+_name_arguments(Affine, "X", "weight", "bias", "dY")
+
+
+# HuberLoss
+#
+# `HuberLoss(delta)(Y_hat, Y)`: the mean over all entries of e²/2 where |e| ≤ delta, and of delta (|e| − delta/2)
+# elsewhere.
+
+
+def _huber(answer: Callable) -> Callable:
+    def run(Y_hat, Y, delta):
+        import torch
+
+        loss_fn = _made(answer, torch.nn.Module, delta)
+        y_hat = torch.tensor(Y_hat, requires_grad=True)
+        loss = _a_tensor(loss_fn(y_hat, torch.tensor(Y)), "`forward`")
+        found = {"loss": loss.detach().numpy().copy()}
+        if loss.shape != ():
+            return found  # there is no gradient of several numbers at once
+        grads = torch.autograd.grad(loss, y_hat, allow_unused=True) if loss.requires_grad else (None,)
+        return found | {"dY_hat": _array(grads[0], y_hat)}
+
+    return run
+
+
+def _huber_cases(rng: np.random.Generator) -> list[Case]:
+    def case(name: str, N: int, M: int, delta: float) -> Case:
+        """Errors on either side of `delta`, of either sign; none near it."""
+        small = delta * rng.uniform(0.1, 0.9, (N, M))
+        large = delta * rng.uniform(1.2, 3.0, (N, M))
+        sign = rng.choice([-1.0, 1.0], (N, M))
+        size = np.where(rng.permutation(N * M).reshape(N, M) % 2 == 0, large, small)
+        sign.flat[np.argmax(size)] = -1.0
+        Y = normal(rng, N, M)
+        return Case(name, (Y + sign * size, Y, delta), {"N": N, "M": M})
+
+    exact = case("two predictions are exact", 5, 3, 1.5)
+    exact.args[0][0, :2] = exact.args[1][0, :2]
+    return [
+        case("7 × 5", 7, 5, 1.0),
+        case("delta = 0.5", 5, 3, 0.5),
+        case("delta = 3", 2, 7, 3.0),
+        case("square", 3, 3, 2.0),
+        case("N = 1", 1, 5, 0.7),
+        exact,
+    ]
+
+
+HuberLoss = Exercise(
+    "HuberLoss",
+    CHAPTER,
+    3,
+    "HuberLoss(delta)",
+    ("loss", "dY_hat"),
+    reference=None,
+    make_cases=_huber_cases,
+    adapt=_huber,
+    formula="`e = (Y_hat - Y).abs()`, `torch.where(e <= delta, e**2 / 2, delta * (e - delta / 2)).mean()`",
+    answers=ANSWERS,
+)
+_name_arguments(HuberLoss, "Y_hat", "Y", "delta")
+
+
+# Swish
+#
+# `Swish()(X)`: x σ(x), entry by entry, for any shape and for large entries. Nothing is learnt.
+
+
+def _swish(answer: Callable) -> Callable:
+    def run(X, dY):
+        import torch
+
+        module = _made(answer, torch.nn.Module)
+        _refuse_parameters(module, ())
+        return _there_and_back(module, X, dY)
+
+    return run
+
+
+def _swish_cases(rng: np.random.Generator) -> list[Case]:
+    def case(name: str, *shape: int, scale: float = 2.0, group: str = "values") -> Case:
+        return Case(name, (scale * normal(rng, *shape), normal(rng, *shape)), {"N": shape[0]}, group)
+
+    return [
+        case("7 × 5", 7, 5),
+        case("N = 1", 1, 3),
+        case("one axis", 11),
+        case("square", 5, 5),
+        case("2 × 3 × 5", 2, 3, 5),
+        case("entries near ±5000", 7, 3, scale=5000.0, group="stability"),
+    ]
+
+
+Swish = Exercise(
+    "Swish",
+    CHAPTER,
+    2,
+    "Swish()",
+    ("Y", "dX"),
+    reference=None,
+    make_cases=_swish_cases,
+    adapt=_swish,
+    formula="`X * torch.sigmoid(X)`",
+    answers=ANSWERS,
+)
+_name_arguments(Swish, "X", "dY")
+
+
+# Conv2d
+#
+# `Conv2d(in_channels, out_channels, kernel_size, stride, padding)`, all whole numbers: X (N, in_channels, rows,
+# columns) to (N, out_channels, …), with zeros around the picture, as `torch.nn.functional.conv2d`, which may not be
+# called. Its parameters are `weight` (out_channels, in_channels, kernel_size, kernel_size) and `bias`
+# (out_channels,).
+
+
+def _convolution(answer: Callable) -> Callable:
+    def run(X, weight, bias, dY, stride, padding):
+        import torch
+
+        out, channels, kernel, _ = weight.shape
+        module = _made(answer, torch.nn.Module, channels, out, kernel, stride, padding)
+        _fill(module, {"weight": weight, "bias": bias}, X)
+        with _no_convolution():
+            return _there_and_back(module, X, dY, ("weight", "bias"))
+
+    return run
+
+
+def _no_convolution():
+    """A mode of PyTorch's in which its own convolution is refused: it is what the exercise asks for."""
+    import torch
+
+    class Refused(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            name = getattr(function, "__name__", "")
+            if name in ("conv1d", "conv2d", "conv3d", "convolution", "_convolution"):
+                raise WrongStructure(
+                    "conv2d-called",
+                    f"PyTorch's own `{name}` was called: it is what this exercise asks you to write.",
+                    "`torch.nn.functional.unfold` lays out the patches. What is left then is one matrix product.",
+                )
+            return function(*args, **(kwargs or {}))
+
+    return Refused()
+
+
+def _conv_cases(rng: np.random.Generator) -> list[Case]:
+    def case(name, N, channels, out, kernel, height, width, stride=1, padding=0) -> Case:
+        rows, columns = ((size + 2 * padding - kernel) // stride + 1 for size in (height, width))
+        weight, bias = normal(rng, out, channels, kernel, kernel), normal(rng, out)
+        X, dY = normal(rng, N, channels, height, width), normal(rng, N, out, rows, columns)
+        return Case(name, (X, weight, bias, dY, stride, padding), {"N": N, "C": channels, "K": out})
+
+    return [
+        case("3 channels to 5, 3 × 3 on 7 × 5", 2, 3, 5, 3, 7, 5),
+        case("stride 2, padding 1", 3, 2, 5, 3, 7, 4, stride=2, padding=1),
+        case("N = 1, one channel", 1, 1, 2, 2, 3, 5, padding=2),
+        case("square, 1 × 1", 3, 3, 3, 1, 3, 3),
+        case("2 × 2, stride 3", 2, 3, 2, 2, 7, 5, stride=3),
+    ]
+
+
+Conv2d = Exercise(
+    "Conv2d",
+    CHAPTER,
+    4,
+    "Conv2d(in_channels, out_channels, kernel_size, stride, padding)",
+    ("Y", "dX", "dweight", "dbias"),
+    reference=None,
+    make_cases=_conv_cases,
+    adapt=_convolution,
+    properties=(_starts_alike(3, 5, 2, 1, 0),),
+    formula="`patches = F.unfold(X, k, padding=padding, stride=stride)`, then "
+    "`weight.flatten(1) @ patches + bias[:, None]`, brought into the shape (N, out_channels, rows, columns)",
+    answers=ANSWERS,
+)
+_name_arguments(Conv2d, "X", "weight", "bias", "dY", "stride", "padding")
+
+
+# MomentumSGD
+#
+# `MomentumSGD(params, lr, momentum)`: v = momentum · v + g, w −= lr · v, from v = 0. Each group of parameters has
+# options of its own; a parameter without a gradient is passed over; a state saved and loaded goes on as if nothing
+# had happened.
+
+
+def _descend(answer: Callable) -> Callable:
+    """Four steps, with one parameter left out once and a learning rate that changes; two more after a restart."""
+
+    def run(start, grads, lr, other_lr, momentum):
+        import torch
+
+        def optimizer(weights, *numbers):
+            first, *others = weights.values()
+            groups = [{"params": [first]}, {"params": others, "lr": other_lr}]
+            return _made(answer, torch.optim.Optimizer, groups, *numbers)
+
+        def step(k, leave_out=None):
+            for name, w in weights.items():
+                if w.grad is None or name == leave_out:
+                    w.grad = None if name == leave_out else torch.tensor(grads[name][k])
+                else:
+                    w.grad.copy_(torch.tensor(grads[name][k]))  # the very tensor of the step before, as in training
+            try:
+                taking.step()
+            except (AttributeError, TypeError, RuntimeError) as error:
+                if leave_out is None or "NoneType" not in str(error):
+                    raise
+                raise WrongStructure(
+                    "grad-of-none",
+                    f"A parameter without a gradient made the step fail: `{type(error).__name__}: {error}`.",
+                    "`.grad` of a layer that was not used is None. What should a step do with it?",
+                ) from None
+            for name, w in weights.items():
+                path[name].append(w.detach().numpy().copy())
+
+        path: dict[str, list[np.ndarray]] = {name: [] for name in start}
+        weights = {name: torch.tensor(a, requires_grad=True) for name, a in start.items()}
+        taking = optimizer(weights, lr, momentum)
+        step(0)
+        step(1)
+        step(2, leave_out="B")
+        taking.param_groups[0]["lr"] /= 2
+        step(3)
+        saved = copy.deepcopy(taking.state_dict())
+        weights = {name: w.detach().clone().requires_grad_() for name, w in weights.items()}
+        taking = optimizer(weights, 2 * lr, 0.5 + momentum / 4)
+        taking.load_state_dict(saved)
+        step(4)
+        step(5)
+        trajectory = {name: np.array(steps[:4]) for name, steps in path.items()}
+        resumed = {f"{name} after a restart": np.array(steps[4:]) for name, steps in path.items()}
+        return trajectory | resumed
+
+    return run
+
+
+def _touches_only_the_weights(answer: Callable, seed: int) -> Finding | None:
+    """Whether a step leaves the gradients as they are, and the weights where they are in memory."""
+    import torch
+
+    def step() -> list[Finding]:
+        w = torch.ones(3, 2, dtype=torch.float64, requires_grad=True)
+        view, right = w.detach(), torch.arange(1.0, 7.0, dtype=torch.float64).reshape(3, 2)
+        optimizer = answer([{"params": [w]}], 0.1, 0.9)
+        for _ in range(2):
+            w.grad = right.clone()
+            optimizer.step()
+            if w.grad is None or not w.grad.any():
+                return [_EMPTIED]
+            if not torch.equal(w.grad, right):
+                return [_CHANGED]
+        return [] if torch.equal(view, w.detach()) else [_REBOUND]
+
+    return next(iter(call(step, ()).value or ()), None)
+
+
+_EMPTIED = Finding(
+    "After the step `.grad` is empty.",
+    "gradients-emptied",
+    "the step empties the gradients; that is the business of `zero_grad`, which the training loop calls.",
+    "May somebody want to look at `.grad` after the step?",
+)
+_CHANGED = Finding(
+    "After the step `.grad` holds other numbers than before.",
+    "gradient-changed",
+    "the gradient itself is changed in place, and whoever looks at `.grad` later sees something else.",
+    "Which methods end in an underscore, and on which tensor do you call them?",
+)
+_REBOUND = Finding(
+    "Whoever holds a view of a parameter sees nothing of the step.",
+    "data-rebound",
+    "`p.data` is bound to a new tensor, and the old one stays as it was.",
+    "Which operations change a tensor, and which make a new one and leave the old one as it is?",
 )
 
 
-EXERCISES = [torch_grads, torch_train_step, LogSumExp]
+def _descent_cases(rng: np.random.Generator) -> list[Case]:
+    def case(name: str, lr: float, other_lr: float, momentum: float, **shapes: tuple[int, ...]) -> Case:
+        start = {key: normal(rng, *shape) for key, shape in shapes.items()}
+        grads = {key: normal(rng, 6, *shape) for key, shape in shapes.items()}
+        return Case(name, (start, grads, lr, other_lr, momentum))
+
+    return [
+        case("3 × 2, 5 and 7", 0.1, 0.03, 0.9, A=(3, 2), B=(5,), C=(7,)),
+        case("all 2 × 3", 0.2, 0.5, 0.8, A=(2, 3), B=(2, 3), C=(2, 3)),
+        case("single numbers", 0.05, 0.01, 0.7, A=(), B=(), C=()),
+        case("no momentum", 0.1, 0.02, 0.0, A=(2,), B=(3, 2), C=(5, 2)),
+    ]
+
+
+MomentumSGD = Exercise(
+    "MomentumSGD",
+    CHAPTER,
+    4,
+    "MomentumSGD(params, lr, momentum)",
+    ("A", "B", "C"),
+    reference=None,
+    make_cases=_descent_cases,
+    adapt=_descend,
+    properties=(_touches_only_the_weights,),
+    formula="`v.mul_(group['momentum']).add_(p.grad)`, then `p.sub_(group['lr'] * v)`, where `v` lives in "
+    "`self.state[p]`",
+    answers=ANSWERS,
+)
+_name_arguments(MomentumSGD, "start", "grads", "lr", "other_lr", "momentum")
+
+
+# ArrayDataset
+#
+# `ArrayDataset(X, y)` of NumPy arrays: `len(dataset)` examples, `dataset[i]` the pair of the i-th input and its
+# label, as arrays or as tensors. A shuffled `DataLoader` makes batches of it, in workers, too.
+
+
+def _load(answer: Callable) -> Callable:
+    """One example, and one shuffled epoch of a copy such as each worker of a loader gets."""
+
+    def run(X, y, index, seed):
+        import torch
+
+        data = torch.utils.data
+        dataset = _made(answer, data.Dataset, X, y)
+        length = len(dataset)
+        x, label = _pair(dataset[index], "`dataset[index]`")
+        order = torch.Generator().manual_seed(seed)
+        batches = [
+            _pair(batch, "a batch of the loader")
+            for batch in data.DataLoader(_sent_to_a_worker(dataset), batch_size=3, shuffle=True, generator=order)
+        ]
+        xs, ys = (torch.cat([torch.as_tensor(batch[k]) for batch in batches]) for k in (0, 1))
+        return {
+            "length": length,
+            "x": torch.as_tensor(x).numpy().copy(),
+            "label": torch.as_tensor(label).numpy().copy(),
+            "X of an epoch": xs.numpy(),
+            "y of an epoch": ys.numpy(),
+        }
+
+    return run
+
+
+def _labels_for_a_loss(answer: Callable, seed: int) -> Finding | None:
+    """Whether labels stay whole numbers on their way."""
+    import torch
+
+    def dtype():
+        dataset = answer(np.zeros((3, 2)), np.array([2, 0, 1]))
+        return next(iter(torch.utils.data.DataLoader(dataset, batch_size=3)))[1].dtype
+
+    found = call(dtype, ()).value
+    if found is None or not found.is_floating_point:
+        return None
+    return Finding(
+        f"In a batch the labels have dtype `{found}`.",
+        "labels-as-floats",
+        "the labels are made floats; a loss for classes wants whole numbers.",
+        "Which dtype does `CrossEntropyLoss` ask for?",
+    )
+
+
+def _pair(item, where: str) -> tuple:
+    if not (isinstance(item, tuple | list) and len(item) == 2):
+        raise WrongStructure(
+            "no-pair",
+            f"{where} should be a pair of an input and its label; it is {_kind(item)}.",
+            "What does a training loop unpack: `for x, y in loader`?",
+        )
+    return tuple(item)
+
+
+def _sent_to_a_worker(dataset):
+    """A copy by way of bytes; of what the object holds, since its class may live in a notebook."""
+    try:
+        held = pickle.loads(pickle.dumps(vars(dataset)))
+    except Exception as error:
+        raise WrongStructure(
+            "cannot-be-sent",
+            f"The dataset can't be sent to a worker: `{type(error).__name__}: {error}`.",
+            "Keep arrays and numbers only: no function made on the spot, no generator, no open file.",
+        ) from None
+    twin = object.__new__(type(dataset))
+    vars(twin).update(held)
+    return twin
+
+
+def _dataset_cases(rng: np.random.Generator) -> list[Case]:
+    def case(name: str, N: int, C: int, *shape: int) -> Case:
+        args = normal(rng, N, *shape), labels(rng, N, C), int(rng.integers(N)), int(rng.integers(1000))
+        return Case(name, args, {"N": N, "D": shape[0]})
+
+    return [
+        case("7 × 5", 7, 3, 5),
+        case("13 × 2", 13, 5, 2),
+        case("N = 1", 1, 2, 3),
+        case("square", 5, 3, 5),
+        case("images, 11 × 3 × 2", 11, 7, 3, 2),
+    ]
+
+
+ArrayDataset = Exercise(
+    "ArrayDataset",
+    CHAPTER,
+    2,
+    "ArrayDataset(X, y)",
+    ("length", "x", "label"),
+    reference=None,
+    make_cases=_dataset_cases,
+    adapt=_load,
+    properties=(_labels_for_a_loss,),
+    formula="`__len__`: `len(self.X)`; `__getitem__`: `self.X[i], self.y[i]`",
+    answers=ANSWERS,
+)
+_name_arguments(ArrayDataset, "X", "y", "index", "seed")
+
+
+EXERCISES = [
+    torch_grads,
+    torch_train_step,
+    LogSumExp,
+    Affine,
+    HuberLoss,
+    Swish,
+    Conv2d,
+    MomentumSGD,
+    ArrayDataset,
+]

@@ -10,15 +10,21 @@ from autograder.checking.derivation import Derivation
 from autograder.checking.exercise import Exercise
 from autograder.checking.score import Score, name_of
 from autograder.exercises import (
+    bug_clinic,
+    bug_clinic_pytorch,
+    bug_clinic_tensorflow,
     chain_rule,
     checking_gradients,
     cross_entropy,
     descent,
+    devices,
     layers,
     misbehaving,
     network,
     optimizers,
     pytorch,
+    tensorflow,
+    three_ways,
 )
 
 EXERCISES: dict[str, Exercise | Derivation] = {
@@ -33,6 +39,12 @@ EXERCISES: dict[str, Exercise | Derivation] = {
         optimizers,
         misbehaving,
         pytorch,
+        tensorflow,
+        three_ways,
+        devices,
+        bug_clinic,
+        bug_clinic_pytorch,
+        bug_clinic_tensorflow,
     )
     for exercise in module.EXERCISES
 }

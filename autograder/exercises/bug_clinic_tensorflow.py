@@ -1,0 +1,3 @@
+"""Chapter 13, TensorFlow: what published tutorials get wrong, mended."""
+
+EXERCISES = []

@@ -1,6 +1,6 @@
 """The gate of every exercise: right answers pass, wrong ones fail and are named, the stub is not an error."""
 
-import inspect
+import importlib
 import re
 import subprocess
 import sys
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from adequacy.gate import stub_of
 from autograder.checking.derivation import Derivation
 from autograder.exercises import EXERCISES, check
 
@@ -29,21 +30,15 @@ CONTRACTS = {
     "adam_first_step fix_adam_step",
     "08-misbehaving": "he_init batchnorm_forward batchnorm_backward clip_by_global_norm "
     "dropout_forward dropout_backward l2_grad early_stop batchnorm_slope fix_batchnorm_backward",
+    "09-pytorch": "torch_grads torch_train_step LogSumExp Affine HuberLoss Swish Conv2d MomentumSGD ArrayDataset",
+    "10-tensorflow": "tape_grads tape_train_step log_sum_exp hessian_vector_product ScaledDense QuantileLoss "
+    "MomentumOptimizer",
+    "11-three-ways": "to_torch to_keras max_gap",
+    "12-devices": "median_seconds scaled_step",
+    "13-bug-clinic": "fix_mse_sign fix_cross_entropy_slopes fix_theta_slope fix_training_loop fix_build fix_label_loss "
+    "FixedImageNet fix_tape_loop fix_loss_family FixedSGD fix_double_softmax fix_static_loop fix_residual_backward "
+    "fix_derivative fix_optimizer_names",
 }
-
-
-def stub(*args):
-    raise NotImplementedError
-
-
-def stub_of(exercise):
-    """What a learner has before writing: a function that raises, or a class whose methods do."""
-    reference = exercise.expected if isinstance(exercise, Derivation) else exercise.reference
-    if not inspect.isclass(reference):
-        return stub
-    methods = {name: member for name, member in vars(reference).items() if callable(member)}
-    stubs = {name: staticmethod(stub) if isinstance(m, staticmethod) else stub for name, m in methods.items()}
-    return type(reference.__name__, reference.__bases__, stubs)
 
 
 @pytest.mark.parametrize(("exercise", "wheat"), WHEATS)
@@ -125,9 +120,13 @@ def test_misconceptions_and_hints_are_sentences():
 
 def test_every_module_of_exercises_is_registered():
     folder = Path(__file__).parent.parent / "autograder" / "exercises"
-    chapters = {exercise.chapter[3:].replace("-", "_") for exercise in EXERCISES.values()}
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
     answers = {exercise.answers.rpartition(".")[2] for exercise in ARRAYS.values() if exercise.answers}
-    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == chapters | answers
+    for name in modules - answers:
+        module = importlib.import_module(f"autograder.exercises.{name}")
+        assert module.EXERCISES
+        assert all(EXERCISES[exercise.name] is exercise for exercise in module.EXERCISES)
+        assert name.startswith(tuple({exercise.chapter[3:].replace("-", "_") for exercise in module.EXERCISES}))
 
 
 def test_exercises_are_listed_without_importing_a_framework():

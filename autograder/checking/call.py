@@ -1,10 +1,12 @@
 """Calling a learner's function so that nothing it does escapes: it may raise, loop, print, warn or meddle."""
 
+import inspect
 import io
 import linecache
 import random
 import signal
 import sys
+import sysconfig
 import threading
 import time
 import traceback
@@ -12,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
-from types import FrameType
+from types import FrameType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -27,8 +29,22 @@ class TimeLimit(BaseException):
 
 
 def not_written(error: BaseException | None) -> bool:
-    """Whether an error comes from the stub of an exercise; libraries that lack something say what."""
-    return isinstance(error, NotImplementedError) and not str(error)
+    """Whether an error comes from the stub of an exercise, not from a library that misses a method."""
+    if not isinstance(error, NotImplementedError) or str(error):
+        return False
+    frames = traceback.extract_tb(error.__traceback__)
+    return not (frames and frames[-1].filename.startswith(_LIBRARIES))
+
+
+_LIBRARIES = (sysconfig.get_path("purelib"), sysconfig.get_path("stdlib"))
+
+
+def functions_of(f: Callable) -> list[FunctionType]:
+    """The functions that make up a learner's function or class, as they were written, without their decorators."""
+    members = [*vars(f).values()] if inspect.isclass(f) else [f]
+    members = [getattr(member, "fget", None) or member for member in members]
+    unwrapped = [inspect.unwrap(member) for member in members]
+    return [function for function in unwrapped if inspect.isfunction(function)]
 
 
 @dataclass
@@ -197,11 +213,9 @@ def _stop_timer(timer: tuple | None) -> None:
 
 def _where(error: BaseException, f: Callable) -> str:
     """The last line of the learner's own code that the error passed through."""
-    code = getattr(getattr(f, "__wrapped__", f), "__code__", None)
-    if code is None:
-        return ""
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == code.co_filename]
+    files = {function.__code__.co_filename for function in functions_of(inspect.unwrap(f))}
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
     if not own:
         return ""
-    line = (own[-1].line or linecache.getline(code.co_filename, own[-1].lineno or 0)).strip()
+    line = (own[-1].line or linecache.getline(own[-1].filename, own[-1].lineno or 0)).strip()
     return f"line {own[-1].lineno}: `{line}`" if line else f"line {own[-1].lineno}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 import time
 import warnings
 from collections import Counter
@@ -349,7 +350,7 @@ def _named_mistake(exercise: Exercise, f: Callable, records: list[Record], wrong
     for chaff in exercise.chaffs:
         if chaff.tells and names.isdisjoint(chaff.tells):
             continue
-        if all(_gives(exercise, chaff.function, record) for record in records):
+        if all(_gives(exercise, chaff.function, record, getattr(f, "__name__", "")) for record in records):
             raised = next((record for record in records if record.call.error is not None), None)
             if raised is not None:
                 what = errors.raised(exercise, raised, f"the case “{raised.case.name}”").what
@@ -364,13 +365,15 @@ def _named_mistake(exercise: Exercise, f: Callable, records: list[Record], wrong
     return None
 
 
-def _gives(exercise: Exercise, function: Callable, record: Record) -> bool:
+def _gives(exercise: Exercise, function: Callable, record: Record, name: str) -> bool:
+    """Whether a wrong answer does in a case what the learner's did, whose name is ``name``."""
     outcome = call(exercise.adapted(function), copy.deepcopy(record.case.args))
+    if isinstance(outcome.error, WrongStructure):
+        return not record.answer and any(fault.cause == outcome.error.cause for fault in record.faults.values())
     if outcome.error is not None or record.call.error is not None:
-        return _alike(outcome.error, record.call.error)
-    right = exercise.right(record.case.args)
+        return _alike(outcome.error, function.__name__, record.call.error, name)
     try:
-        answer, faults = read(outcome.value, right, exercise.outputs)
+        answer, faults = read(outcome.value, record.right, exercise.outputs)
     except WrongStructure:
         return False
     if faults.keys() != record.faults.keys() or answer.keys() != record.answer.keys():
@@ -378,8 +381,12 @@ def _gives(exercise: Exercise, function: Callable, record: Record) -> bool:
     return all(_equal_with_nan(answer[name], a) for name, a in record.answer.items())
 
 
-def _alike(a: BaseException | None, b: BaseException | None) -> bool:
-    return a is not None and b is not None and type(a) is type(b) and str(a).split()[:3] == str(b).split()[:3]
+def _alike(a: BaseException | None, of: str, b: BaseException | None, name: str) -> bool:
+    """Whether two errors say the same, but for the names of the functions or classes that raised them."""
+    if a is None or b is None or type(a) is not type(b):
+        return False
+    said = (re.sub(rf"\b{re.escape(word)}\b", "", str(error)).split()[:3] for error, word in ((a, of), (b, name)))
+    return next(said) == next(said)
 
 
 def _equal_with_nan(a: np.ndarray, b: np.ndarray) -> bool:
@@ -395,6 +402,8 @@ def _one_output(exercise: Exercise, f: Callable, name: str, records: list[Record
     faults = [record.faults[name] for record in records if name in record.faults]
     if faults:
         return Finding(str(faults[0]), faults[0].cause, next_step=faults[0].next_step)
+    if all(_is_count(r.expected[name]) and r.answer[name].ndim == 0 for r in records):
+        return _only_there(exercise, name, records, bad)
     if (finding := values.common_factor([name], records)) is not None:
         return finding
     for rung in (_transposed, _wrong_shape, _not_finite, _not_real_numbers, _other_output, _an_input):
@@ -428,6 +437,10 @@ def _one_output(exercise: Exercise, f: Callable, name: str, records: list[Record
     if held is not None:
         return held
     return _only_there(exercise, name, records, bad)
+
+
+def _is_count(a: np.ndarray) -> bool:
+    return a.ndim == 0 and a.dtype.kind in "iu"
 
 
 # Rungs that need no arithmetic: shapes, types, mix-ups.
@@ -557,8 +570,9 @@ def _other_output(exercise: Exercise, name: str, records: list[Record]) -> Findi
 
 
 def _an_input(exercise: Exercise, name: str, records: list[Record]) -> Finding | None:
-
-    for other in dict(named_arrays(records[0].case.args, exercise.parameters)):
+    for other, a in named_arrays(records[0].case.args, exercise.parameters):
+        if a.dtype.kind not in "fiub":
+            continue
         inputs = [dict(named_arrays(r.case.args, exercise.parameters)).get(other) for r in records]
         if all(b is not None and same(r.answer[name], b, 1e-9) for r, b in zip(records, inputs, strict=True)):
             return Finding(

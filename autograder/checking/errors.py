@@ -145,6 +145,13 @@ _KINDS: list[tuple[type | tuple[type, ...], str, str, str, str]] = [
         "an exponential of a large number, with Python's own `math`.",
         "Can the same thing be written so that only numbers up to 0 are exponentiated?",
     ),
+    (
+        NotImplementedError,
+        "",
+        "method-missing",
+        "the library calls a method that your class does not have, or has under another name.",
+        "Which methods must such a class have? Compare their names letter by letter.",
+    ),
     (AssertionError, "", "own-assertion", "an `assert` of your own failed.", "What does it say, and is it right here?"),
     (
         ValueError,

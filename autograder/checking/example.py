@@ -28,8 +28,8 @@ def worked_example(exercise: Exercise, records: list[Record]) -> Finding | None:
     if not failed:
         return None
     record = min(failed, key=_size)
-    if exercise.adapt is not None and any(isinstance(arg, dict) for arg in record.case.args):
-        return None  # a description of what the function gets, such as a graph
+    if exercise.adapt is not None and any(_describes(arg) for arg in record.case.args):
+        return None
     inputs = _rows(exercise.parameters, record.case.args)
     if not any(informative for *_, informative in inputs) or len(inputs) > MOST_ROWS:
         return None
@@ -44,6 +44,11 @@ def worked_example(exercise: Exercise, records: list[Record]) -> Finding | None:
     if error is not None:
         table.append(("your function", f"raised `{type(error).__name__}`"))
     return Finding(f"A small example, the case “{record.case.name}”:", note=True, table=tuple(table))
+
+
+def _describes(arg: Any) -> bool:
+    """Whether an argument is no more than a description of what the function gets, such as a graph."""
+    return isinstance(arg, dict) and not all(isinstance(value, np.ndarray) for value in arg.values())
 
 
 def _size(record: Record) -> int:

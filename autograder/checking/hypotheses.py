@@ -56,7 +56,7 @@ _LABEL_CHANGES: list[tuple[str, str, Callable[[np.ndarray], np.ndarray]]] = [
 
 def wrong_inputs(args: Args, names: tuple[str, ...]) -> Iterator[tuple[str, str, Change]]:
     """Slug, words, and a change of the arguments, for each way in which an input may be mistaken."""
-    leaves = list(_leaves(args))
+    leaves = list(_leaves(args[: len(names)]))
     for path, value in leaves:
         label = _label(path, names)
         table = _LABEL_CHANGES if value.dtype.kind == "i" else _FLOAT_CHANGES

@@ -281,8 +281,8 @@ def _is_registration(decorator: ast.expr) -> bool:
 def _scope(f: Callable) -> dict[str, Any]:
     if inspect.isclass(f):
         return dict(vars(sys.modules[f.__module__]))
-    closure = inspect.getclosurevars(f).nonlocals
-    return {**f.__globals__, **closure}
+    f = inspect.unwrap(f)
+    return {**f.__globals__, **inspect.getclosurevars(f).nonlocals}
 
 
 def _guard_loops(tree: ast.Module) -> None:

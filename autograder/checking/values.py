@@ -16,7 +16,7 @@ from autograder.checking.at_hand import at_hand
 from autograder.checking.call import call
 from autograder.checking.compare import agrees, same
 from autograder.checking.score import Finding
-from autograder.checking.structure import WrongStructure, read
+from autograder.checking.structure import WrongStructure, flatten, read
 from autograder.checking.words import difference, listing
 
 if TYPE_CHECKING:
@@ -204,8 +204,11 @@ def upstream(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding 
         outcome = call(exercise.adapted(f), tuple(args))
         if outcome.error is not None:
             return None
+        right = exercise.right(tuple(args))
+        if not same(flatten(right, exercise.outputs)[name], 2 * record.expected[name]):
+            return None  # this output does not come from there
         try:
-            doubled, _ = read(outcome.value, exercise.right(tuple(args)), exercise.outputs)
+            doubled, _ = read(outcome.value, right, exercise.outputs)
         except WrongStructure:
             return None
         if name not in doubled or doubled[name].shape != a.shape:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import builtins
 import copy
-import inspect
 import itertools
 import re
 import time
 import types
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 import backprop
-from autograder.checking.call import call
+from autograder.checking.call import call, functions_of
 from autograder.checking.compare import same
 from autograder.checking.mutants import Mutant, mutants
 from autograder.checking.structure import Flat, WrongStructure, read
@@ -83,8 +82,7 @@ _KNOWN = {*_ORDINARY, *dir(builtins), *backprop.__all__}
 
 def names_in(f: Callable) -> set[str]:
     """The names that a learner's function or class uses, in functions inside it, too; of none if it won't tell."""
-    waiting = [*vars(f).values()] if inspect.isclass(f) else [f]
-    waiting = [getattr(getattr(member, "__wrapped__", member), "__code__", None) for member in waiting]
+    waiting: list = [function.__code__ for function in functions_of(f)]
     names: set[str] = set()
     while waiting:
         code = waiting.pop()
@@ -199,12 +197,11 @@ def _search(
     def in_all_others(mutant: Mutant, names: Callable[[Record], list[str]]) -> bool:
         return all(time.thread_time() < end and _alike(exercise, mutant, r, names(r)) for r in others)
 
-    right = exercise.right(first.case.args)
     with np.errstate(all="ignore"):
         for mutant, besides in _candidates(exercise):
             if time.thread_time() > end:
                 break
-            answer = _answer(exercise, mutant.function, first, right)
+            answer = _answer(exercise, mutant.function, first)
             if first.call.error is not None:
                 if mutant.operator in SAME_ERROR_BY_CHANCE:
                     continue
@@ -244,7 +241,7 @@ def scaled_mistake(exercise: Exercise, records: list[Record]) -> tuple[Chaff, st
     for chaff in exercise.chaffs:
         ratios = []
         for record in records:
-            answer = _answer(exercise, chaff.function, record, exercise.right(record.case.args))
+            answer = _answer(exercise, chaff.function, record)
             c = _common_ratio(record.answer, answer) if isinstance(answer, dict) else None
             if c is None:
                 break
@@ -268,11 +265,11 @@ def _common_ratio(a: Flat, r: Flat) -> float | None:
     return c if c and same(mine, c * right, 1e-8) else None
 
 
-def _answer(exercise: Exercise, function: Callable, record: Record, right: Any) -> Flat | BaseException:
+def _answer(exercise: Exercise, function: Callable, record: Record) -> Flat | BaseException:
     """What a variant answers, or the exception that it raises."""
     try:
         value = exercise.adapted(function)(*copy.deepcopy(record.case.args))
-        answer, faults = read(value, right, exercise.outputs)
+        answer, faults = read(value, record.right, exercise.outputs)
     except WrongStructure as fault:
         return fault
     except Exception as error:
@@ -281,7 +278,7 @@ def _answer(exercise: Exercise, function: Callable, record: Record, right: Any) 
 
 
 def _alike(exercise: Exercise, mutant: Mutant, record: Record, names: list[str]) -> bool:
-    answer = _answer(exercise, mutant.function, record, exercise.right(record.case.args))
+    answer = _answer(exercise, mutant.function, record)
     if record.call.error is not None:
         return _same_error(answer, record.call.error)
     if not isinstance(answer, dict):

@@ -18,11 +18,6 @@ CHAPTER = "09-pytorch"
 ANSWERS = "autograder.exercises.pytorch_answers"
 
 
-def _name_arguments(exercise: Exercise, *names: str) -> None:
-    """Name the arguments of the cases, where they are others than those of the signature."""
-    exercise.parameters = names
-
-
 # torch_grads
 
 torch_grads = Exercise(
@@ -113,12 +108,12 @@ torch_train_step = Exercise(
     ("losses",),
     reference=None,
     make_cases=_train_step_cases,
+    arguments=("params", "X", "y", "X of the second batch", "y of the second batch", "lr"),
     adapt=_steps,
     formula="`optimizer.zero_grad()`, `loss = loss_fn(model(X), y)`, `loss.backward()`, `optimizer.step()`, "
     "and `return loss.item()`",
     answers=ANSWERS,
 )
-_name_arguments(torch_train_step, "params", "X", "y", "X of the second batch", "y of the second batch", "lr")
 
 
 # LogSumExp
@@ -203,11 +198,11 @@ LogSumExp = Exercise(
     ("Y", "dX", "second derivative", "slope in the upstream"),
     reference=None,
     make_cases=_log_sum_exp_cases,
+    arguments=("X", "dY", "V"),
     adapt=_twice_differentiated,
     formula="forward: `torch.logsumexp(X, -1)`; backward: `dY[..., None] * torch.softmax(X, -1)`",
     answers=ANSWERS,
 )
-_name_arguments(LogSumExp, "X", "dY", "V")
 
 
 # What the modules, the optimizer and the dataset share
@@ -383,13 +378,13 @@ Affine = Exercise(
     ("Y", "dX", "dweight", "dbias"),
     reference=None,
     make_cases=_affine_cases,
+    arguments=("X", "weight", "bias", "dY"),
     adapt=_affine,
     properties=(_starts_alike(5, 3),),
     formula="`self.weight = nn.Parameter(torch.randn(d, m) / d**0.5)`, `self.bias = nn.Parameter(torch.zeros(m))`, "
     "and `X @ self.weight + self.bias`",
     answers=ANSWERS,
 )
-_name_arguments(Affine, "X", "weight", "bias", "dY")
 
 
 # HuberLoss
@@ -445,11 +440,11 @@ HuberLoss = Exercise(
     ("loss", "dY_hat"),
     reference=None,
     make_cases=_huber_cases,
+    arguments=("Y_hat", "Y", "delta"),
     adapt=_huber,
     formula="`e = (Y_hat - Y).abs()`, `torch.where(e <= delta, e**2 / 2, delta * (e - delta / 2)).mean()`",
     answers=ANSWERS,
 )
-_name_arguments(HuberLoss, "Y_hat", "Y", "delta")
 
 
 # Swish
@@ -490,11 +485,11 @@ Swish = Exercise(
     ("Y", "dX"),
     reference=None,
     make_cases=_swish_cases,
+    arguments=("X", "dY"),
     adapt=_swish,
     formula="`X * torch.sigmoid(X)`",
     answers=ANSWERS,
 )
-_name_arguments(Swish, "X", "dY")
 
 
 # Conv2d
@@ -560,13 +555,13 @@ Conv2d = Exercise(
     ("Y", "dX", "dweight", "dbias"),
     reference=None,
     make_cases=_conv_cases,
+    arguments=("X", "weight", "bias", "dY", "stride", "padding"),
     adapt=_convolution,
     properties=(_starts_alike(3, 5, 2, 1, 0),),
     formula="`patches = F.unfold(X, k, padding=padding, stride=stride)`, then "
     "`weight.flatten(1) @ patches + bias[:, None]`, brought into the shape (N, out_channels, rows, columns)",
     answers=ANSWERS,
 )
-_name_arguments(Conv2d, "X", "weight", "bias", "dY", "stride", "padding")
 
 
 # MomentumSGD
@@ -689,13 +684,13 @@ MomentumSGD = Exercise(
     ("A", "B", "C"),
     reference=None,
     make_cases=_descent_cases,
+    arguments=("start", "grads", "lr", "other_lr", "momentum"),
     adapt=_descend,
     properties=(_touches_only_the_weights,),
     formula="`v.mul_(group['momentum']).add_(p.grad)`, then `p.sub_(group['lr'] * v)`, where `v` lives in "
     "`self.state[p]`",
     answers=ANSWERS,
 )
-_name_arguments(MomentumSGD, "start", "grads", "lr", "other_lr", "momentum")
 
 
 # ArrayDataset
@@ -797,12 +792,12 @@ ArrayDataset = Exercise(
     ("length", "x", "label"),
     reference=None,
     make_cases=_dataset_cases,
+    arguments=("X", "y", "index", "seed"),
     adapt=_load,
     properties=(_labels_for_a_loss,),
     formula="`__len__`: `len(self.X)`; `__getitem__`: `self.X[i], self.y[i]`",
     answers=ANSWERS,
 )
-_name_arguments(ArrayDataset, "X", "y", "index", "seed")
 
 
 EXERCISES = [

@@ -290,12 +290,12 @@ tape_train_step = Exercise(
     ("losses",),
     reference=None,
     make_cases=_train_step_cases,
+    arguments=("W", "b", "batches", "inside"),
     adapt=_steps,
     formula="`loss = loss_fn(y, model(X, training=True))` on a tape, `tape.gradient(loss, model.trainable_variables)`, "
     "`optimizer.apply_gradients(zip(grads, model.trainable_variables))`, and `return loss`",
     answers=ANSWERS,
 )
-tape_train_step.parameters = ("W", "b", "batches", "inside")  # the cases' arguments, which `adapt` takes
 
 
 # log_sum_exp
@@ -377,12 +377,12 @@ log_sum_exp = Exercise(
     ("Y", "dX", "second derivative"),
     reference=None,
     make_cases=_log_sum_exp_cases,
+    arguments=("dY", "X", "V"),
     properties=(_has_own_gradient,),
     upstream="dY",
     adapt=_twice_differentiated,
     answers=ANSWERS,
 )
-log_sum_exp.parameters = ("dY", "X", "V")  # the cases' arguments, which `adapt` takes
 
 
 # hessian_vector_product
@@ -598,10 +598,10 @@ ScaledDense = Exercise(
     ("Y",),
     reference=None,
     make_cases=_layer_cases,
+    arguments=("X", "kernel", "bias", "scale", "dY"),
     adapt=_layer,
     answers=ANSWERS,
 )
-ScaledDense.parameters = ("X", "kernel", "bias", "scale", "dY")  # the cases' arguments, which `adapt` takes
 
 
 def _loss(answer: Any) -> Callable:
@@ -653,10 +653,10 @@ QuantileLoss = Exercise(
     ("each example",),
     reference=None,
     make_cases=_loss_cases,
+    arguments=("Y", "Y_hat", "weights", "q"),
     adapt=_loss,
     answers=ANSWERS,
 )
-QuantileLoss.parameters = ("Y", "Y_hat", "weights", "q")  # the cases' arguments, which `adapt` takes
 
 
 def _optimizer(answer: Any) -> Callable:
@@ -706,16 +706,10 @@ MomentumOptimizer = Exercise(
     ("w0",),
     reference=None,
     make_cases=_optimizer_cases,
+    arguments=("params", "grads", "rates", "momentum", "inside"),
     adapt=_optimizer,
     answers=ANSWERS,
 )
-MomentumOptimizer.parameters = (
-    "params",
-    "grads",
-    "rates",
-    "momentum",
-    "inside",
-)  # the cases' arguments, which `adapt` takes
 
 
 EXERCISES = [

@@ -1130,8 +1130,9 @@ def _named(name, *classes):
                 method.__qualname__ = f"{name}.{key}"
 
 
-class _RightLayer(keras.layers.Layer):
-    """Right, and a base for answers that go wrong in one place."""
+@ScaledDense.refer
+class ScaledDenseReference(keras.layers.Layer):
+    """Also a base for answers that go wrong in one place."""
 
     def __init__(self, units, scale=1.0, **kwargs):
         super().__init__(**kwargs)
@@ -1146,11 +1147,6 @@ class _RightLayer(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "units": self.units, "scale": self.scale}
-
-
-@ScaledDense.refer
-class ScaledDenseReference(_RightLayer):
-    pass
 
 
 @ScaledDense.wheat
@@ -1177,7 +1173,7 @@ class WithKerasOps(keras.layers.Layer):
 
 
 @ScaledDense.wheat
-class WithVariablesOfKeras(_RightLayer):
+class WithVariablesOfKeras(ScaledDenseReference):
     def build(self, input_shape):
         start = keras.initializers.GlorotUniform()((input_shape[-1], self.units), dtype=self.dtype)
         self.kernel = keras.Variable(start, dtype=self.dtype, name="kernel")
@@ -1198,7 +1194,7 @@ class FromDense(keras.layers.Dense):
 
 
 @ScaledDense.wheat
-class WithFromConfig(_RightLayer):
+class WithFromConfig(ScaledDenseReference):
     def get_config(self):
         config = super().get_config()
         config["size"] = {"units": config.pop("units"), "scale": config.pop("scale")}
@@ -1216,11 +1212,11 @@ class WithTheConfigThatKerasNotes(keras.layers.Layer):
         super().__init__(**kwargs)
         self.units, self.scale = units, scale
 
-    build, call = _RightLayer.build, _RightLayer.call
+    build, call = ScaledDenseReference.build, ScaledDenseReference.call
 
 
 @ScaledDense.wheat
-class ByEinsum(_RightLayer):
+class ByEinsum(ScaledDenseReference):
     def call(self, X, training=False, mask=None):
         return tf.einsum("...d,dm->...m", self.scale * X, self.kernel) + self.bias
 
@@ -1244,12 +1240,12 @@ class WithAPrivateScale(keras.layers.Layer):
 
 
 def _layer_with(**methods):
-    return type("ScaledDense", (_RightLayer,), methods)
+    return type("ScaledDense", (ScaledDenseReference,), methods)
 
 
 def _config_without(*names):
     def get_config(self):
-        config = super(_RightLayer, self).get_config()
+        config = super(ScaledDenseReference, self).get_config()
         config |= {"units": self.units, "scale": self.scale}
         return {key: value for key, value in config.items() if key not in names}
 
@@ -1269,7 +1265,7 @@ class _NoKwargs(keras.layers.Layer):
         super().__init__()
         self.units, self.scale = units, scale
 
-    build, call = _RightLayer.build, _RightLayer.call
+    build, call = ScaledDenseReference.build, ScaledDenseReference.call
 
 
 class _KwargsDropped(keras.layers.Layer):
@@ -1277,7 +1273,7 @@ class _KwargsDropped(keras.layers.Layer):
         super().__init__()
         self.units, self.scale = units, scale
 
-    build, call = _RightLayer.build, _RightLayer.call
+    build, call = ScaledDenseReference.build, ScaledDenseReference.call
 
     def get_config(self):
         return {**super().get_config(), "units": self.units, "scale": self.scale}
@@ -1287,10 +1283,10 @@ class _NoSuper(keras.layers.Layer):
     def __init__(self, units, scale=1.0, **kwargs):
         self.units, self.scale = units, scale
 
-    build, call = _RightLayer.build, _RightLayer.call
+    build, call = ScaledDenseReference.build, ScaledDenseReference.call
 
 
-class _WeightsOfTensorFlow(_RightLayer):
+class _WeightsOfTensorFlow(ScaledDenseReference):
     def build(self, input_shape):
         self.kernel = tf.Variable(tf.random.normal((input_shape[-1], self.units), dtype=tf.float64))
         self.bias = tf.Variable(tf.zeros(self.units, dtype=tf.float64))
@@ -1346,8 +1342,9 @@ for _cause, _misconception, _hint, _answer in (
 # QuantileLoss
 
 
-class _RightLoss(keras.losses.Loss):
-    """Right, and a base for answers that go wrong in one place."""
+@QuantileLoss.refer
+class QuantileLossReference(keras.losses.Loss):
+    """Also a base for answers that go wrong in one place."""
 
     def __init__(self, q=0.5, **kwargs):
         super().__init__(**kwargs)
@@ -1359,11 +1356,6 @@ class _RightLoss(keras.losses.Loss):
 
     def get_config(self):
         return {**super().get_config(), "q": self.q}
-
-
-@QuantileLoss.refer
-class QuantileLossReference(_RightLoss):
-    pass
 
 
 @QuantileLoss.wheat
@@ -1383,7 +1375,7 @@ class WithNamedArguments(keras.losses.Loss):
 
 
 def _loss_with(**methods):
-    return type("QuantileLoss", (_RightLoss,), methods)
+    return type("QuantileLoss", (QuantileLossReference,), methods)
 
 
 QuantileLoss.wheat(_loss_with(call=lambda self, y, y_hat: tf.reduce_mean(
@@ -1414,7 +1406,7 @@ class _LossWithoutKwargs(keras.losses.Loss):
         super().__init__()
         self.q = q
 
-    call, get_config = _RightLoss.call, _loss_config_without()
+    call, get_config = QuantileLossReference.call, _loss_config_without()
 
 
 class _LossKwargsDropped(keras.losses.Loss):
@@ -1422,14 +1414,14 @@ class _LossKwargsDropped(keras.losses.Loss):
         super().__init__()
         self.q = q
 
-    call, get_config = _RightLoss.call, _loss_config_without()
+    call, get_config = QuantileLossReference.call, _loss_config_without()
 
 
 class _LossWithoutSuper(keras.losses.Loss):
     def __init__(self, q=0.5, **kwargs):
         self.q = q
 
-    call, get_config = _RightLoss.call, _loss_config_without()
+    call, get_config = QuantileLossReference.call, _loss_config_without()
 
 
 _named("QuantileLoss", _LossWithoutKwargs, _LossKwargsDropped, _LossWithoutSuper)
@@ -1500,8 +1492,9 @@ for _cause, _misconception, _hint, _answer in (
 # MomentumOptimizer
 
 
-class _RightOptimizer(keras.optimizers.Optimizer):
-    """Right, and a base for answers that go wrong in one place."""
+@MomentumOptimizer.refer
+class MomentumOptimizerReference(keras.optimizers.Optimizer):
+    """Also a base for answers that go wrong in one place."""
 
     def __init__(self, learning_rate=0.01, momentum=0.9, **kwargs):
         super().__init__(learning_rate=learning_rate, **kwargs)
@@ -1520,11 +1513,6 @@ class _RightOptimizer(keras.optimizers.Optimizer):
 
     def get_config(self):
         return {**super().get_config(), "momentum": self.momentum}
-
-
-@MomentumOptimizer.refer
-class MomentumOptimizerReference(_RightOptimizer):
-    pass
 
 
 @MomentumOptimizer.wheat
@@ -1552,7 +1540,7 @@ class OneVariableAtATime(keras.optimizers.Optimizer):
 
 
 def _optimizer_with(**methods):
-    return type("MomentumOptimizer", (_RightOptimizer,), methods)
+    return type("MomentumOptimizer", (MomentumOptimizerReference,), methods)
 
 
 def _velocity_of(self, variable):
@@ -1577,10 +1565,10 @@ MomentumOptimizer.wheat(_optimizer_with(update_step=_new_value_first))
 
 
 @MomentumOptimizer.wheat
-class InADict(_RightOptimizer):
+class InADict(MomentumOptimizerReference):
     def build(self, variables):
         if not self.built:
-            super(_RightOptimizer, self).build(variables)
+            super(MomentumOptimizerReference, self).build(variables)
             for i, w in enumerate(variables):
                 setattr(self, f"velocity_{i}", self.add_variable_from_reference(w, "velocity", initializer="zeros"))
 
@@ -1598,7 +1586,7 @@ class FromSGD(keras.optimizers.SGD):
 
 
 @MomentumOptimizer.wheat
-class WithFromConfigOfItsOwn(_RightOptimizer):
+class WithFromConfigOfItsOwn(MomentumOptimizerReference):
     def get_config(self):
         return {"mu": self.momentum, "lr": float(self.learning_rate)}
 
@@ -1678,9 +1666,9 @@ def _rebound(self, g, w, lr):
     w = w + v
 
 
-class _OptimizerWithoutRate(_RightOptimizer):
+class _OptimizerWithoutRate(MomentumOptimizerReference):
     def __init__(self, learning_rate=0.01, momentum=0.9, **kwargs):
-        super(_RightOptimizer, self).__init__(0.01, **kwargs)
+        super(MomentumOptimizerReference, self).__init__(0.01, **kwargs)
         self.momentum = momentum
 
 
@@ -1689,7 +1677,7 @@ class _OptimizerOfPyTorch(keras.optimizers.Optimizer):
         super().__init__(params, lr)
 
 
-class _OptimizerWithoutSuperBuild(_RightOptimizer):
+class _OptimizerWithoutSuperBuild(MomentumOptimizerReference):
     def build(self, variables):
         self.velocities = self.add_optimizer_variables(variables, "velocity")
 

@@ -3,6 +3,7 @@
 from backprop import datasets
 from backprop.clipping import clip_by_global_norm
 from backprop.descent import gradient_descent, linear_mse_grads
+from backprop.frameworks import max_gap, to_keras, to_torch
 from backprop.graph import backward, local_grads, topological_order
 from backprop.initialization import he_init
 from backprop.layers import (
@@ -98,6 +99,7 @@ __all__ = [
     "log_softmax",
     "logsumexp",
     "matmul_backward",
+    "max_gap",
     "minibatches",
     "mlp_grads",
     "momentum_step",
@@ -115,6 +117,8 @@ __all__ = [
     "softmax_backward",
     "softmax_jacobian",
     "tanh_backward",
+    "to_keras",
+    "to_torch",
     "topological_order",
     "train",
     "train_epoch",

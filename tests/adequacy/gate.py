@@ -4,6 +4,7 @@ Each check is one task, and tasks go to several processes: a check stops endless
 only in the main thread of a process.
 """
 
+import inspect
 import multiprocessing
 import os
 import time
@@ -78,6 +79,16 @@ def reference_of(exercise: Exercise | Derivation) -> Callable:
     return exercise.expected if isinstance(exercise, Derivation) else exercise.reference
 
 
+def stub_of(exercise: Exercise | Derivation) -> Callable:
+    """What a learner has before writing: a function that raises, or a class whose methods do."""
+    reference = reference_of(exercise)
+    if not inspect.isclass(reference):
+        return stub
+    methods = {name: member for name, member in vars(reference).items() if callable(member)}
+    stubs = {name: staticmethod(stub) if isinstance(m, staticmethod) else stub for name, m in methods.items()}
+    return type(reference.__name__, reference.__bases__, stubs)
+
+
 @cache
 def mutants_of(name: str) -> list[Mutant]:
     return list(mutants(reference_of(EXERCISES[name])))
@@ -131,7 +142,7 @@ def answer_of(task: Task) -> Callable:
             return exercise.chaffs[task.index].function
         case "mutant":
             return mutants_of(task.exercise)[task.index].function
-    return stub
+    return stub_of(exercise)
 
 
 def judge(task: Task) -> Outcome:

@@ -20,7 +20,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import backprop
-from backprop import MLP, SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp, minibatches
+from backprop import (
+    MLP,
+    SGD,
+    AdaGrad,
+    Adam,
+    AdamW,
+    Momentum,
+    Nesterov,
+    RMSProp,
+    max_gap,
+    minibatches,
+    to_keras,
+    to_torch,
+)
 from backprop.network import Params
 from backprop.optimizers import Optimizer
 
@@ -150,29 +163,21 @@ WORD_BY_WORD = {
 # Weights, there and back
 
 
-def to_torch(params: Params) -> dict[str, torch.Tensor]:
-    """State of the ``nn.Sequential`` of :func:`torch_network`. ``nn.Linear`` stores the transpose of our W."""
-    state = {}
-    for i, (W, b) in enumerate(params):
-        state[f"{2 * i}.weight"] = torch.tensor(W.T)  # every other module is a ReLU
-        state[f"{2 * i}.bias"] = torch.tensor(b)
-    return state
-
-
-def to_keras(params: Params) -> list[np.ndarray]:
-    """What ``set_weights`` of :func:`keras_network` takes. ``Dense`` stores W as we do."""
-    return [p for pair in params for p in pair]
+def in_double(array: np.ndarray) -> np.ndarray:
+    """The array; an agreement to 1e-10 in any other precision would say little."""
+    assert array.dtype == np.float64, f"expected float64, got {array.dtype}"
+    return array
 
 
 def from_torch(flat: Iterable[torch.Tensor]) -> Params:
     """Our layout of PyTorch's parameters, or of their gradients, in the order of ``model.parameters()``."""
-    arrays = [p.detach().numpy() for p in flat]
+    arrays = [in_double(p.detach().numpy()) for p in flat]
     return [(W.T, b) for W, b in zip(arrays[::2], arrays[1::2], strict=True)]
 
 
 def from_keras(flat: Iterable[tf.Variable | tf.Tensor]) -> Params:
     """Our layout of Keras' weights, or of their gradients, in the order of ``model.trainable_variables``."""
-    arrays = [np.asarray(p) for p in flat]
+    arrays = [in_double(np.asarray(p)) for p in flat]
     return list(zip(arrays[::2], arrays[1::2], strict=True))
 
 
@@ -200,17 +205,6 @@ def network(sizes: list[int], seed: int) -> MLP:
     for _, b in model.params:
         b[...] = 0.1 * rng.standard_normal(b.shape)
     return model
-
-
-def max_gap(a: Params, b: Params) -> float:
-    """The largest difference between arrays in the same places, each relative to the largest number in its array."""
-    gaps = [0.0]
-    for p, q in zip(to_keras(a), to_keras(b), strict=True):
-        assert p.shape == q.shape, f"expected equal shapes, got {p.shape} and {q.shape}"
-        assert p.dtype == q.dtype == np.float64, f"expected float64, got {p.dtype} and {q.dtype}"
-        scale = max(np.abs(p).max(), np.abs(q).max())
-        gaps.append(np.abs(p - q).max() / scale if scale else 0.0)
-    return float(np.max(gaps))  # unlike Python's, NumPy's maximum lets no nan slip by
 
 
 # 1. The loss and every gradient

@@ -324,6 +324,8 @@ def _label_cases(rng: np.random.Generator, scale: float) -> list[Case]:
     alone.args[1][0] = 0
     large = case(f"logits near ±{scale:g}", 7, 5, scale, "stability")
     large.args[1][0] = np.argmin(large.args[0][0])
+    large.args[1][1] = np.argmax(large.args[0][1])
+    large.args[0][1, large.args[1][1]] = 2 * scale
     few = case("3 × 7, some classes do not occur", 3, 7)
     few.args[1][:] = rng.permutation([0, 2, 4])
     return [case("7 × 5", 7, 5), alone, case("square", 5, 5), few, case("two classes", 11, 2), large]
@@ -477,8 +479,12 @@ def _loss_and_probabilities(answer: Callable) -> Callable:
             raise WrongStructure(
                 "outputs-swapped", "The probabilities come first, and the loss second.", "What is asked for first?"
             )
-        if probabilities is None:
-            raise WrongStructure("returned-none", "The probabilities are `None`.", "Which line makes them?")
+        if not isinstance(probabilities, torch.Tensor | np.ndarray):
+            raise WrongStructure(
+                "no-probabilities",
+                f"The probabilities should be a tensor (N, C); got {_kind(probabilities)}.",
+                "Which line makes them?",
+            )
         P = torch.as_tensor(probabilities).detach().numpy().copy()
         return _loss_and_slope(loss, leaf) | {"probabilities": P}
 
@@ -558,13 +564,19 @@ def _classes(found) -> list[type]:
 def _blamed(message: str, unknown: str, names: list[str]) -> dict[str, int]:
     """Whether a message has the unknown name in it; and others that were given, if it does not single that one out."""
 
-    def mentioned(name: str) -> bool:
-        return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message, re.IGNORECASE) is not None
+    def mentioned(name: str, text: str) -> bool:
+        return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None
 
-    all_at_once = repr(list(names)) in message or repr(tuple(names)) in message or ", ".join(names) in message
-    singled_out = mentioned(unknown) and not (all_at_once and len(names) > 1)
-    others = 0 if singled_out else sum(name != unknown and mentioned(name) for name in names)
-    return {"the unknown name in its message": int(mentioned(unknown)), "other names in its message": others}
+    rest = message
+    for all_at_once in (repr(list(names)), repr(tuple(names)), ", ".join(names)):
+        rest = rest.replace(all_at_once, "") if len(names) > 1 else rest
+    others = (
+        [] if mentioned(unknown, rest) else [name for name in names if name != unknown and mentioned(name, message)]
+    )
+    return {
+        "the unknown name in its message": int(mentioned(unknown, message)),
+        "other names in its message": len(others),
+    }
 
 
 def _name_cases(rng: np.random.Generator) -> list[Case]:
@@ -585,7 +597,7 @@ def _name_cases(rng: np.random.Generator) -> list[Case]:
     return [
         case("one of them twice, in two spellings", "SGD", "AdaGrad", "Adagrad", "RMSProp", "adam"),
         case("spelt as PyTorch does", *pool[:4]),
-        case("names that look alike", "AdamW", "Adam", "Nadam", "Radam"),
+        case("names that look alike", "AdamW", "Adam", "Nadam", "Radam", "Sparseadam"),
         Case("SGD and ASGD", (["sgd", "Asgd"],), {}),
         case("the same name twice", "Rprop", "Adam", "adadelta", "Rprop"),
         Case("no names", ([],), {}),

@@ -2049,6 +2049,7 @@ def names_of_a_table(names):
         "rmsprop": torch.optim.RMSprop,
         "rprop": torch.optim.Rprop,
         "lbfgs": torch.optim.LBFGS,
+        "sparseadam": torch.optim.SparseAdam,
     }
     for name in names:
         if name.casefold() not in table:

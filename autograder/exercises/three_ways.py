@@ -504,6 +504,8 @@ def _pairs(rng: np.random.Generator) -> list[Case]:
         case("a key is missing in the first dict", {k: named[k] for k in ("W1", "b1", "W2")}, named, "structures"),
         case("a pair where the other has an array", [(y, y)], [np.stack([y, y])], "structures"),
         case("a dict where the other has a list", {"W": x, "b": z}, [x, z], "structures"),
+        case("an array where the other has a pair", [np.stack([y, y])], [(y, y)], "structures"),
+        case("a list where the other has a dict", [x, z], {"W": x, "b": z}, "structures"),
     ]
     tensors = [
         case("arrays and tensors of PyTorch", pairs, other, "tensors", ("numpy", "PyTorch")),

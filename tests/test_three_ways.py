@@ -4,14 +4,17 @@ Then a table of what the three take for granted, read from the installed version
 about one of them fails here.
 """
 
+import ast
 import inspect
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import jupytext
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -36,6 +39,7 @@ from backprop import (
 )
 from backprop.network import Params
 from backprop.optimizers import Optimizer
+from specimen import ROOT
 
 nn, F = torch.nn, torch.nn.functional
 layers, losses, optimizers = tf.keras.layers, tf.keras.losses, tf.keras.optimizers
@@ -1189,3 +1193,83 @@ def test_a_default_is_what_the_table_says(row):
 def test_every_row_is_said_once_and_compares_two_libraries():
     assert len({row.what for row in DEFAULTS}) == len(DEFAULTS)
     assert all(row.torch and row.keras for row in DEFAULTS)
+
+
+# 4. What chapter 11 says of them
+
+CHAPTER = jupytext.read(ROOT / "solutions" / "11-three-ways.md")
+PROSE, CODE = ("\n".join(c.source for c in CHAPTER.cells if c.cell_type == kind) for kind in ("markdown", "code"))
+
+
+def tables(first: str) -> list[list[str]]:
+    """The rows of the chapter's tables whose first column has this heading, as cells."""
+    rows, inside = [], False
+    for line in PROSE.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else []
+        if cells and not inside:
+            inside = cells[0] == first or None
+        elif not cells:
+            inside = False
+        elif inside and not set(cells[0]) <= set("- :"):
+            rows.append(cells)
+    return rows
+
+
+def meant(text: str) -> Any:
+    """What a cell of the chapter's table says: a number, a truth value, words, or None for a dash."""
+    if text == "–":
+        return None
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
+
+
+def disagreements(row: list[str]) -> list[str]:
+    """Cells in which a row of the chapter's table says something else than the table above."""
+    what, *cells = row
+    default = next((default for default in DEFAULTS if default.what == what), None)
+    if default is None:
+        return [f"there is no default {what!r}"]
+    pinned = [cell and cell[0] for cell in (default.backprop, default.torch, default.keras)]
+    wrong = []
+    for said, value in zip(map(meant, cells), pinned, strict=True):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        right = pytest.approx(value, rel=1e-9) if is_number else value
+        if said != right or isinstance(said, bool) != isinstance(value, bool):
+            wrong.append(f"{what}: {said!r} is said, {value!r} holds")
+    return wrong
+
+
+DEFAULTS_IN_THE_CHAPTER = tables("what is left out")
+
+
+@pytest.mark.parametrize("row", DEFAULTS_IN_THE_CHAPTER, ids=lambda row: row[0])
+def test_the_chapters_table_says_what_holds(row):
+    assert disagreements(row) == []
+
+
+def test_the_chapters_table_is_read_and_no_row_stands_twice():
+    names = [row[0] for row in DEFAULTS_IN_THE_CHAPTER]
+    assert len(names) == len(set(names)) >= 30
+    assert {"Adam: ε stands", "weights of a linear layer: layout", "cross-entropy takes"} <= {*names}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["Adam: ε", "1e-8", "1e-8", "1e-8"],
+        ["RMSProp: momentum", "0", "0", "0"],
+        ["shuffled (DataLoader, fit)", "–", "0", "True"],
+        ["Adam: ε stands", "beside the root", "beside the root", "under the root"],
+        ["Adam: epsilon", "1e-8", "1e-8", "1e-7"],
+    ],
+)
+def test_a_wrong_row_would_be_noticed(row):
+    assert disagreements(row)
+
+
+def test_every_phrase_of_the_phrase_book_runs_in_the_chapter():
+    phrases = {phrase for row in tables("to say") for cell in row[1:] for phrase in re.findall(r"`([^`]+)`", cell)}
+    assert len(phrases) > 60
+    assert {phrase for phrase in phrases if phrase not in CODE} == set()

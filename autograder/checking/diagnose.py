@@ -360,7 +360,10 @@ def _named_mistake(exercise: Exercise, f: Callable, records: list[Record], wrong
                 return None
             factor = values.common_factor(bad, records)
             worst = next(record for record in records if record.case.name in wrong[bad[0]])
-            what = factor.what if factor else difference(bad[0], worst)
+            if bad[0] in worst.faults:
+                what = f"In the case “{worst.case.name}”: {worst.faults[bad[0]]}"
+            else:
+                what = factor.what if factor else difference(bad[0], worst)
             return Finding(what, chaff.cause, chaff.misconception, chaff.hint)
     return None
 

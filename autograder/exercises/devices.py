@@ -195,7 +195,7 @@ median_seconds = Exercise(
 
 
 @median_seconds.refer
-def _(run, synchronize, clock, warmup, repeats):
+def median_seconds_reference(run, synchronize, clock, warmup, repeats):
     for _ in range(warmup):
         run()
     seconds = []
@@ -927,7 +927,7 @@ scaled_step = Exercise(
 
 
 @scaled_step.refer
-def _(grads, scale, good_steps, growth_interval):
+def scaled_step_reference(grads, scale, good_steps, growth_interval):
     if not all(np.isfinite(g).all() for g in grads.values()):
         return None, scale / 2, 0
     unscaled = {name: g.astype(np.float64) / scale for name, g in grads.items()}

@@ -185,7 +185,7 @@ def test_chapter_6_shows_the_ratios_that_the_page_on_speed_has():
 
 def test_every_source_is_in_the_bibliography():
     entries = re.findall(r"@\w+\{\w+,(.*?)\n\}", (BOOK / "references.bib").read_text(), re.DOTALL)
-    known = {(re.search(r"author = \{(.*?),", e)[1], re.search(r"year = \{(\d+)\}", e)[1]) for e in entries}
+    known = {(re.search(r"author = \{+(.*?)[,}]", e)[1], re.search(r"year = \{(\d+)\}", e)[1]) for e in entries}
     for path in SOURCES:
         _, _, sources = path.read_text().partition("## Sources")
         for item in re.findall(r"^- .*?(?=^- |\Z)", sources, re.DOTALL | re.MULTILINE):

@@ -128,7 +128,7 @@ def _torch_restored() -> Iterator[None]:
         yield
         return
     drawn, precision, recording = torch.get_rng_state(), torch.get_default_dtype(), torch.is_grad_enabled()
-    torch.seed()
+    torch.default_generator.seed()  # torch.seed() also queues work for devices that may not be there
     try:
         yield
     finally:

@@ -54,7 +54,8 @@ def hints(score: Score, failed: int) -> tuple[Finding, ...]:
     if failed >= 3:
         found.append(Finding(f"To read again: {_section(exercise.name, exercise.chapter)}.", note=True))
     if failed >= 4 and (formula := getattr(exercise, "formula", "")):
-        found.append(Finding(f"What is asked for, in one line: `{formula}`", note=True))
+        in_code = formula if "`" in formula else f"`{formula}`"
+        found.append(Finding(f"What is asked for, in one line: {in_code}", note=True))
     return tuple(found)
 
 

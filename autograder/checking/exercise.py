@@ -424,7 +424,9 @@ def _notes(records: list[Record]) -> list[Finding]:
     if warned is not None:
         notes.append(
             Finding(
-                f"In the case “{warned.case.name}” there was a warning: `{warned.call.warnings[0][:90]}`", "warns", note=True
+                f"In the case “{warned.case.name}” there was a warning: `{warned.call.warnings[0][:90]}`",
+                "warns",
+                note=True,
             )
         )
     return notes

@@ -132,8 +132,9 @@ def mutants(function: Callable, outputs: tuple[str, ...] = (), guesses: bool = F
     for f, _ in reversed(sources):
         namespace |= _scope(f)
     namespace["_tick"] = _tick_limit()
-    for _, tree in sources:
-        _guard_loops(tree)
+    if not inspect.isclass(function):  # for one that is called anew each time, and so begins to count anew
+        for _, tree in sources:
+            _guard_loops(tree)
     seen: set[tuple[int, str]] = set()  # two operators may make the same change
     top = function.__name__
     for f, tree in sources:
@@ -735,7 +736,7 @@ def _other_names(node: ast.Name, definition: ast.FunctionDef | ast.ClassDef) -> 
     if node.id not in known:
         return
     for other in known:
-        if other not in (node.id, "_") and not hasattr(builtins, other):
+        if other not in (node.id, "_", "self") and not hasattr(builtins, other):
             yield "name-swapped", ast.Name(other, ast.Load()), f"`{other}` stands where `{node.id}` belongs"
 
 

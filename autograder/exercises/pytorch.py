@@ -187,6 +187,7 @@ def _log_sum_exp_cases(rng: np.random.Generator) -> list[Case]:
         case(
             "entries near 0 and near −1500", 3, 7, shift=np.array([0, -1500.0, 0, 0, -1500.0, 0, 0]), group="stability"
         ),
+        case("one row near 1000, one near −1000", 2, 5, shift=np.array([[1000.0], [-1000.0]]), group="stability"),
     ]
 
 

@@ -355,7 +355,7 @@ def _has_own_gradient(function: Callable, seed: int) -> Finding | None:
 
 
 def _log_sum_exp_cases(rng: np.random.Generator) -> list[Case]:
-    def case(name: str, *shape: int, shift: float = 0.0, group: str = "values") -> Case:
+    def case(name: str, *shape: int, shift: float | np.ndarray = 0.0, group: str = "values") -> Case:
         X = normal(rng, *shape) + shift
         return Case(name, (normal(rng, *shape[:-1]), X, normal(rng, *shape)), {"N": shape[0]}, group)
 
@@ -366,6 +366,7 @@ def _log_sum_exp_cases(rng: np.random.Generator) -> list[Case]:
         case("square", 3, 3),
         case("one column", 5, 1),
         case("entries near 1000", 7, 3, shift=1000.0, group="stability"),
+        case("one row near 1000, one near −1000", 2, 5, shift=np.array([[1000.0], [-1000.0]]), group="stability"),
     ]
 
 

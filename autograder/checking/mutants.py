@@ -226,7 +226,7 @@ def _reachable(function: Callable) -> list[tuple[Callable, ast.Module]]:
         scope = _scope(f)
         for node in ast.walk(tree):
             callee = None
-            if isinstance(node, ast.Name):
+            if isinstance(node, ast.Name) and node.id != "_":  # the name for what nobody asks about
                 callee = scope.get(node.id)
             elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 module = scope.get(node.value.id)

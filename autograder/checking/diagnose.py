@@ -486,8 +486,16 @@ def _wrong_shape(exercise: Exercise, name: str, records: list[Record]) -> Findin
     return Finding(
         what,
         "wrong-shape",
-        next_step=f"The gradient of a thing has the shape of the thing. Signature: `{exercise.signature}`.",
+        next_step=f"{_ABOUT_SHAPES if _is_gradient(exercise, name) else ''}Signature: `{exercise.signature}`.",
     )
+
+
+_ABOUT_SHAPES = "The gradient of a thing has the shape of the thing. "
+
+
+def _is_gradient(exercise: Exercise, name: str) -> bool:
+    """By the names that this book gives to gradients."""
+    return name.startswith("d") or "grad" in name or "grad" in exercise.name
 
 
 def _shape_explained(a: np.ndarray, r: np.ndarray) -> tuple[str, str, str] | None:

@@ -147,7 +147,7 @@ _KINDS: list[tuple[type | tuple[type, ...], str, str, str, str]] = [
     ),
     (
         NotImplementedError,
-        "",
+        "^$",
         "method-missing",
         "the library calls a method that your class does not have, or has under another name.",
         "Which methods must such a class have? Compare their names letter by letter.",

@@ -36,11 +36,14 @@ def worked_example(exercise: Exercise, records: list[Record]) -> Finding | None:
     table = [("in this case", "is"), *((name, text) for name, text, _ in inputs)]
     error = record.call.error
     names = [name for name in record.expected if error is not None or record.case.name in wrong[name]]
+    told = ""
     for name in names[: max(1, MOST_ROWS - len(inputs))]:
         expected, answered = _compared(record.expected[name], _answered(record, name))
         table.append((f"`{name}`, expected", expected))
-        if error is None:
+        sentence = _without(name, answered) if name in record.faults else ""
+        if error is None and not (sentence and sentence == told):  # what is wrong with all is said once
             table.append((f"`{name}`, yours", answered))
+        told = sentence
     if error is not None:
         table.append(("your function", f"raised `{type(error).__name__}`"))
     return Finding(f"A small example, the case “{record.case.name}”:", note=True, table=tuple(table))
@@ -84,6 +87,10 @@ def _described(value: Any) -> tuple[str, bool]:
 
 def _answered(record: Record, name: str) -> np.ndarray | str:
     return str(record.faults[name]) if name in record.faults else record.answer.get(name, "missing")
+
+
+def _without(name: str, sentence: str) -> str:
+    return sentence.replace(f"`{name}`", "")
 
 
 def _compared(expected: np.ndarray, answered: np.ndarray | str) -> tuple[str, str]:

@@ -247,4 +247,82 @@ EQUIVALENTS: list[Equivalent] = [
         "They differ at large logits only. How gradients are computed is not this exercise's "
         "matter; the variants of `mlp_grads` are all rejected.",
     ),
+    # Chapters 9 to 13
+    Equivalent(
+        "torch_train_step fix_training_loop",
+        "name-swapped",
+        ("model.zero_grad()",),
+        "The optimizer holds all parameters of the model.",
+    ),
+    Equivalent(
+        "HuberLoss",
+        "comparison-turned",
+        ("return torch.where(e < self.delta, …",),
+        "At the border both branches give the same loss and the same slope.",
+    ),
+    Equivalent(
+        "fix_mse_sign",
+        "name-swapped",
+        ("return 2 / len(X) * X.T @ (X @ theta - y)",),
+        "Both arrays have one entry, or row, for each example.",
+    ),
+    Equivalent(
+        "fix_cross_entropy_slopes fix_theta_slope",
+        "reduction-swapped",
+        ("e = np.exp(z - z.min())", "e = np.exp(z - z.mean())"),
+        "Any shift gives the same softmax, where no logit is so large that it matters; there the slope in q overflows.",
+    ),
+    Equivalent(
+        "fix_optimizer_names",
+        "…",
+        (
+            "if isinstance(member, type) and member and (name != 'Optimizer'):",
+            "if isinstance(member, type) and name != 'Optimizer':",
+            "for name, member in list(vars(torch.optim).items())[1:]:",
+            "for name, member in list(vars(torch.optim).items())[:-1]:",
+        ),
+        "All classes in the module are optimizers, and neither its first nor its last name is one.",
+    ),
+    Equivalent(
+        "fix_tape_loop",
+        "argument-left-out",
+        ("loss = loss_fn(y, model(X))",),
+        "The models of the check do the same in training and in use.",
+    ),
+    Equivalent(
+        "fix_static_loop",
+        "statement-left-out",
+        ("pass",),
+        "What is left out is a note for the tests, not a part of the answer.",
+    ),
+    Equivalent(
+        "max_gap",
+        "name-swapped",
+        (
+            "raise ValueError(…",
+            "pairs = [(a[key], b[key]) for key in b]",
+            "if len(b) != len(b):",
+            "if len(a) != len(a):",
+            "return _gap(_numbers(b), _numbers(a))",
+            "return float(np.max([max_gap(q, p) for p, q in pairs], initial=0.0))",
+            "if q.shape != q.shape:",
+            "if p.shape != p.shape:",
+        ),
+        "The gap is the same both ways, messages are free, and what is longer, or of another shape, raises a line later.",
+    ),
+    Equivalent(
+        "max_gap",
+        "…",
+        (
+            "pass",
+            "with np.errstate():",
+            "scale = np.max(np.abs([p, q]))",
+            "return float(np.max(np.abs(p - q)) / scale) if scale != 0 else 0.0",
+            "leaf = …",
+            "return np.asarray(leaf)",
+            "if isinstance(leaf, Mapping | list | tuple):",
+            "kind = …",
+        ),
+        "They differ in warnings, in the words of an error, for arrays without entries, or for tensors of another device or precision.",
+    ),
 ]

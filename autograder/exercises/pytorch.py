@@ -2,7 +2,9 @@
 
 import contextlib
 import copy
+import math
 import pickle
+import re
 from collections.abc import Callable, Collection
 
 import numpy as np
@@ -123,7 +125,7 @@ torch_train_step = Exercise(
 
 
 def _twice_differentiated(function: type) -> Callable:
-    """The value, the gradient for an upstream, and how that gradient changes when the input moves along `V`."""
+    """The value, the gradient for an upstream, and how that gradient, and its squared length, change with the input."""
 
     def run(X, dY, V):
         import torch
@@ -141,13 +143,38 @@ def _twice_differentiated(function: type) -> Callable:
         if value.shape != dY.shape:
             return answer  # no gradient can be asked for
         (grad,) = torch.autograd.grad(value, x, upstream, create_graph=True)
-        along = of_upstream = None
+        along = of_square = None
         if grad.requires_grad:
-            along, of_upstream = torch.autograd.grad(grad, (x, upstream), torch.tensor(V), allow_unused=True)
-        seconds = {"second derivative": _array(along, x), "slope in the upstream": _array(of_upstream, upstream)}
+            (along,) = torch.autograd.grad(grad, x, torch.tensor(V), allow_unused=True, retain_graph=True)
+            (of_square,) = torch.autograd.grad((grad**2).sum(), x, allow_unused=True)
+        if type(grad.grad_fn).__name__ == "DelayedError":  # a decorator forbids to go on from here
+            along = of_square = torch.full_like(x, torch.nan)
+        seconds = {"second derivative": _array(along, x), "slope of |dX|²": _array(of_square, x)}
         return answer | {"dX": grad.detach().numpy()} | seconds
 
     return run
+
+
+def _knows_its_upstream(function: type, seed: int) -> Finding | None:
+    """Whether a gradient that is differentiated once more depends on the upstream gradient, too."""
+    import torch
+
+    def slope():
+        x = torch.arange(6.0, dtype=torch.float64).reshape(3, 2).requires_grad_()
+        upstream = torch.ones(3, dtype=torch.float64, requires_grad=True)
+        (grad,) = torch.autograd.grad(function.apply(x), x, upstream, create_graph=True)
+        return [torch.autograd.grad(grad.sum(), upstream, allow_unused=True)[0] if grad.requires_grad else None]
+
+    found = call(slope, ()).value
+    if found is None or (found[0] is not None and found[0].any()):
+        return None
+    return Finding(
+        "Differentiated once more, the gradient does not depend on the upstream gradient.",
+        "upstream-detached",
+        "the upstream gradient is cut from its graph: it comes from layers that are to be differentiated once more, "
+        "too.",
+        "What does your `backward` do with the upstream gradient before it multiplies?",
+    )
 
 
 def _a_tensor(value, where: str):
@@ -196,11 +223,12 @@ LogSumExp = Exercise(
     CHAPTER,
     5,
     "LogSumExp.apply(X)",
-    ("Y", "dX", "second derivative", "slope in the upstream"),
+    ("Y", "dX", "second derivative", "slope of |dX|²"),
     reference=None,
     make_cases=_log_sum_exp_cases,
     arguments=("X", "dY", "V"),
     adapt=_twice_differentiated,
+    properties=(_knows_its_upstream,),
     formula="forward: `torch.logsumexp(X, -1)`; backward: `dY[..., None] * torch.softmax(X, -1)`",
     answers=ANSWERS,
 )
@@ -269,10 +297,15 @@ def _fill(module, values: dict[str, np.ndarray], X: np.ndarray) -> None:
         if name not in found:
             raise _not_registered(module, name, X)
         shape, expected = tuple(found[name].shape), value.shape
-        if shape != expected:
-            cause = "weight-transposed" if shape == expected[::-1] else f"{name}-of-another-shape"
+        if shape == expected[::-1] != expected:
             raise WrongStructure(
-                cause,
+                f"{name}-transposed",
+                f"`{name}` has its axes the other way round, outputs first: this is the layout of `nn.Linear`.",
+                "The exercise wants inputs first. Which product does `forward` take then?",
+            )
+        if shape != expected:
+            raise WrongStructure(
+                f"{name}-of-another-shape",
                 f"`{name}` should have shape {expected} and has {shape}.",
                 "Compare with the shape that the exercise names: which axis is which?",
             )
@@ -508,10 +541,80 @@ def _convolution(answer: Callable) -> Callable:
         out, channels, kernel, _ = weight.shape
         module = _made(answer, torch.nn.Module, channels, out, kernel, stride, padding)
         _fill(module, {"weight": weight, "bias": bias}, X)
-        with _no_convolution():
-            return _there_and_back(module, X, dY, ("weight", "bias"))
+        try:
+            with _no_convolution(), _unfolded_well(X.shape, dY.shape, stride):
+                found = _there_and_back(module, X, dY, ("weight", "bias"))
+        except RuntimeError as error:
+            shape = re.search(r"\[([-\d, ]+)\]", str(error))  # that a `view` or a `reshape` was asked for
+            _refuse_a_square(tuple(map(int, shape[1].split(","))) if shape else (), dY.shape)
+            raise
+        _refuse_a_square(found["Y"].shape, dY.shape)
+        return found
 
     return run
+
+
+def _refuse_a_square(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    """Say that a result was taken for a square picture, if that is what its shape shows."""
+    if len(shape) > 1 and shape[-1] == shape[-2] in _near(expected) and expected[-1] != expected[-2]:
+        raise WrongStructure(
+            "places-as-a-square",
+            "The result is taken for a square picture: it has as many rows as columns, and this one has not.",
+            "How many rows and how many columns has the result, if the picture is 7 × 5?",
+        )
+
+
+def _near(expected: tuple[int, ...]) -> tuple[int, ...]:
+    """Sides that a square picture may be given in place of the right ones."""
+    rows, columns = expected[-2:]
+    return rows, columns, math.isqrt(rows * columns), round((rows * columns) ** 0.5)
+
+
+def _unfolded_well(size: tuple[int, ...], expected: tuple[int, ...], asked: int):
+    """A mode of PyTorch's in which the patches' own functions say what they were given, if it is something else."""
+    import torch
+
+    def unfold(dilation=1, padding=0, stride=1):
+        if dilation not in (1, (1, 1), [1, 1]) or (stride == 1 and padding == asked > 1):
+            raise WrongStructure(
+                "unfold-by-position",
+                f"`unfold` was called with `dilation={dilation}, padding={padding}, stride={stride}`: its third "
+                "argument by position is `dilation`, and neither the stride nor the padding.",
+                "In which order does `unfold` list its options? They may be given by name.",
+            )
+
+    def fold(columns, output_size, kernel_size, **_):
+        if kernel_size not in (1, (1, 1), [1, 1]):
+            raise WrongStructure(
+                "fold-of-patches",
+                "`fold` got the kernel size: it would lay patches of that size back into a picture, and add where they "
+                "overlap. In the product, each place has one number of each channel.",
+                "How large is what `fold` has to lay down at each place of the result?",
+            )
+        if tuple(output_size) == size[2:] != expected[2:]:
+            raise WrongStructure(
+                "fold-to-the-picture",
+                "`fold` got the size of the picture that came in; the result has another one.",
+                "How many patches lie side by side, and how many below each other?",
+            )
+        if columns.shape[1:] == (expected[2] * expected[3], expected[1]) and expected[1] != expected[2] * expected[3]:
+            raise WrongStructure(
+                "channels-last-for-fold",
+                "`fold` got an array (N, places, channels); it wants the channels before the places.",
+                "Print the shape of what `fold` gets. Which of its axes counts the channels?",
+            )
+        _refuse_a_square(tuple(output_size), (0, *expected[2:]))
+
+    class Watched(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            kwargs = kwargs or {}
+            if function is torch.nn.functional.unfold:
+                unfold(**kwargs)
+            if function is torch.nn.functional.fold:
+                fold(*args, **kwargs)
+            return function(*args, **kwargs)
+
+    return Watched()
 
 
 def _no_convolution():
@@ -746,6 +849,30 @@ def _labels_for_a_loss(answer: Callable, seed: int) -> Finding | None:
     )
 
 
+def _explain_example(answer: Callable) -> Finding | None:
+    """Is an example another part of the inputs than it should be?"""
+    import torch
+
+    X = np.arange(24.0).reshape(6, 4)
+    x = call(lambda: torch.as_tensor(_pair(answer(X, np.arange(6))[2], "`dataset[2]`")[0]).numpy(), ()).value
+    if x is None or x.shape == X[2].shape:
+        return None
+    what = f"Of an input of shape `(6, 4)`, `dataset[2][0]` should be the row of shape `(4,)`; its shape is `{x.shape}`."
+    if np.isin(x, X[2]).all() and x.size < 4:
+        return Finding(
+            what,
+            "features-left-out",
+            "some features of the example are left out.",
+            "Which entries of `X[i]` belong to the input? Is the label one of them?",
+        )
+    return Finding(
+        what,
+        "another-part-of-X",
+        "an example is something else than one row of `X`, as it is.",
+        "What is the shape of `X[i]`, and what do you do with it besides?",
+    )
+
+
 def _pair(item, where: str) -> tuple:
     if not (isinstance(item, tuple | list) and len(item) == 2):
         raise WrongStructure(
@@ -796,6 +923,7 @@ ArrayDataset = Exercise(
     arguments=("X", "y", "index", "seed"),
     adapt=_load,
     properties=(_labels_for_a_loss,),
+    explain=_explain_example,
     formula="`__len__`: `len(self.X)`; `__getitem__`: `self.X[i], self.y[i]`",
     answers=ANSWERS,
 )

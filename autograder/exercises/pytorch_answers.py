@@ -787,6 +787,102 @@ class DetachedInBackward(_Saved):
 
 
 @LogSumExp.chaff(
+    "upstream-detached",
+    "the upstream gradient is cut from its graph: layers that come after this one are constants for the second "
+    "derivative.",
+    "What does your `backward` do with the upstream gradient before it multiplies?",
+)
+class UpstreamDetached(_Saved):
+    @staticmethod
+    def backward(ctx, dY):
+        return dY.detach()[..., None] * ctx.saved_tensors[0].softmax(-1)
+
+
+class _Overflowing(_Saved):
+    """Right for small entries, and a base for answers that overflow at other places, too."""
+
+    @staticmethod
+    def forward(ctx, X):
+        Y = X.exp().sum(-1).log()
+        ctx.save_for_backward(X, Y)
+        return Y
+
+
+@LogSumExp.chaff(
+    "overflows",
+    "`exp` of a large entry overflows, and so the result is inf, from which `backward` starts: the largest entry has "
+    "to be subtracted before.",
+    "What is e to the 1000th, and how did chapter 2 avoid it?",
+)
+class OverflowingThroughTheResult(_Overflowing):
+    pass
+
+
+@LogSumExp.chaff(
+    "overflows",
+    "`exp` of a large entry overflows, in `forward` and in `backward`: the largest one has to be subtracted before.",
+    "What is e to the 1000th, and how did chapter 2 avoid it?",
+)
+class OverflowingTwice(_Overflowing):
+    @staticmethod
+    def backward(ctx, dY):
+        E = ctx.saved_tensors[0].exp()
+        return dY[..., None] * E / E.sum(-1, keepdim=True)
+
+
+@LogSumExp.chaff(
+    "overflows-in-backward",
+    "`forward` is safe; in `backward`, `exp` of a large entry overflows.",
+    "Which function of PyTorch gives the whole fraction at once, and is safe?",
+)
+class OverflowingInBackward(_Saved):
+    @staticmethod
+    def backward(ctx, dY):
+        E = ctx.saved_tensors[0].exp()
+        return dY[..., None] * E / E.sum(-1, keepdim=True)
+
+
+@LogSumExp.chaff(
+    "overflows",
+    "`exp` of a large entry overflows: the largest one has to be subtracted before. Besides, the exponentials are made "
+    "in `forward`, where nothing is recorded: for the second derivative they are constants.",
+    "What is e to the 1000th, and how did chapter 2 avoid it? And what does `backward` need, if it is to be "
+    "differentiated once more: the exponentials, or `X`?",
+)
+class OverflowingAndKept(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, X):
+        E = X.exp()
+        ctx.save_for_backward(E, E.sum(-1))
+        return E.sum(-1).log()
+
+    @staticmethod
+    def backward(ctx, dY):
+        E, S = ctx.saved_tensors
+        return (dY / S)[..., None] * E
+
+
+@LogSumExp.chaff(
+    "overflows-in-backward",
+    "`forward` is safe; the exponentials that are kept for `backward` overflow, and for the second derivative they are "
+    "constants.",
+    "Which function of PyTorch gives the whole fraction at once, and is safe? And where is something recorded: in "
+    "`forward`, or in `backward`?",
+)
+class OverflowingKeptOnly(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, X):
+        E = X.exp()
+        ctx.save_for_backward(E, E.sum(-1))
+        return X.logsumexp(-1)
+
+    @staticmethod
+    def backward(ctx, dY):
+        E, S = ctx.saved_tensors
+        return dY[..., None] * (E / S[..., None])
+
+
+@LogSumExp.chaff(
     "kept-as-an-attribute",
     "the softmax was made in `forward` and kept: nothing is recorded there, so for the second derivative it is a "
     "constant.",
@@ -1084,7 +1180,7 @@ class AffineWithABuffer(nn.Module):
 @Affine.chaff(
     "weight-transposed",
     "the weights are stored as `nn.Linear` stores them, outputs first; the exercise asks for `(d, m)`.",
-    "Which shape does the exercise name for `weight`?",
+    "The exercise wants inputs first. Which product does `forward` take then?",
 )
 class AffineTransposed(_Affine):
     def __init__(self, d, m):
@@ -1861,12 +1957,32 @@ for _cause, _misconception, _hint, _answer in (
      "How many rows and how many columns has the result, if the picture is 7 × 5?",
      _conv(lambda self, X: (self.weight.flatten(1) @ self.patches(X) + self.bias[:, None])
            .view(len(X), -1, self.size(X)[0], self.size(X)[0]))),
+    ("places-as-a-square", "the result is taken for a square picture, whose side is the root of the number of places.",
+     "How many rows and how many columns has the result, if the picture is 7 × 5?",
+     _conv(lambda self, X: (self.weight.flatten(1) @ self.patches(X) + self.bias[:, None])
+           .view(len(X), len(self.bias), *2 * [int(self.patches(X).shape[-1] ** 0.5)]))),
     ("stride-ignored", "the stride is always 1.", "To which of `unfold`'s options does your stride go?",
      _fixed(stride=1)),
     ("padding-ignored", "nothing is padded.", "To which of `unfold`'s options does your padding go?",
      _fixed(padding=0)),
     ("unfold-by-position", "`unfold` got the stride and the padding by position, and takes the first for `dilation`.",
-     "In which order does `unfold` list its options?", _conv(_by_position)),
+     "In which order does `unfold` list its options? They may be given by name.", _conv(_by_position)),
+    ("unfold-by-position", "`unfold` got the padding and the stride by position, and takes the first for `dilation`.",
+     "In which order does `unfold` list its options? They may be given by name.",
+     _conv(lambda self, X: (self.weight.flatten(1) @ F.unfold(X, self.k, self.padding, self.stride)
+                            + self.bias[:, None]).view(len(X), -1, *self.size(X)))),
+    ("fold-of-patches", "`fold` got the kernel size: it lays patches of that size into a picture, and adds where they "
+     "overlap. In the product, each place has one number of each channel.",
+     "How large is what `fold` has to lay down at each place of the result?",
+     _conv(lambda self, X: F.fold(self.weight.flatten(1) @ self.patches(X) + self.bias[:, None], self.size(X),
+                                  self.k))),
+    ("fold-to-the-picture", "`fold` got the size of the picture that came in; the result has another one.",
+     "How many patches lie side by side, and how many below each other?",
+     _conv(lambda self, X: F.fold(self.weight.flatten(1) @ self.patches(X) + self.bias[:, None], X.shape[2:], 1))),
+    ("channels-last-for-fold", "`fold` got an array (N, places, channels); it wants the channels before the places.",
+     "Print the shape of what `fold` gets. Which of its axes counts the channels?",
+     _conv(lambda self, X: F.fold(self.patches(X).transpose(1, 2) @ self.weight.flatten(1).T + self.bias,
+                                  self.size(X), 1))),
     ("padded-with-the-edge", "the edge is padded with the picture's own values, not with zeros.",
      "What does `conv2d` see outside the picture?", _padded_with("replicate")),
     ("size-without-the-stride", "the size of the result is computed without the stride.",
@@ -2483,6 +2599,34 @@ class ArraysStandardised(_Arrays):
         super().__init__((X - X.mean(0)) / (X.std(0) + 1e-8), y)
 
 
+@ArrayDataset.chaff(
+    "stacked-into-one-array",
+    "inputs and labels are put into one array: it has one dtype, so that labels become floats, and pictures have more "
+    "axes than a label.",
+    "Must the two live in one array, if `__getitem__` returns a pair?",
+)
+class ArraysStacked(_Arrays):
+    def __init__(self, X, y):
+        self.A = np.column_stack([X, y])
+
+    def __len__(self):
+        return len(self.A)
+
+    def __getitem__(self, i):
+        return self.A[i, :-1], self.A[i, -1]
+
+
+@ArrayDataset.chaff(
+    "stacked-into-one-array",
+    "inputs and labels are put into one tensor: it has one dtype, so that labels become floats, and pictures have more "
+    "axes than a label.",
+    "Must the two live in one tensor, if `__getitem__` returns a pair?",
+)
+class TensorsStacked(ArraysStacked):
+    def __init__(self, X, y):
+        self.A = torch.cat([torch.tensor(X), torch.tensor(y)[:, None]], dim=1)
+
+
 for _cause, _misconception, _hint, _answer in (
     ("no-pair", "an example is no pair of an input and its label.",
      "What does a training loop unpack: `for x, y in loader`?",
@@ -2516,6 +2660,24 @@ for _cause, _misconception, _hint, _answer in (
     ("features-cut-to-integers", "the features are cut to whole numbers.",
      "Which dtype has `X`, and which one has your tensor?",
      _arrays(lambda self, i: (torch.tensor(self.X[i]).long(), self.y[i]))),
+    ("features-left-out", "the last feature of the example is left out, as if it were the label.",
+     "Where does the label come from: from `X`, or from `y`?",
+     _arrays(lambda self, i: (self.X[i][:-1], self.y[i]))),
+    ("features-left-out", "the first feature of the example is left out.",
+     "Which entries of `X[i]` belong to the input?",
+     _arrays(lambda self, i: (self.X[i][1:], self.y[i]))),
+    ("features-left-out", "only the first feature of the example is left.",
+     "Which entries of `X[i]` belong to the input?",
+     _arrays(lambda self, i: (self.X[i][:1], self.y[i]))),
+    ("features-left-out", "one number is left of the example: `X[i]` was indexed once more.",
+     "What shape has one row of `X`?",
+     _arrays(lambda self, i: (self.X[i][0], self.y[i]))),
+    ("features-scaled", "the features are multiplied by 2; a dataset hands them out as they are.",
+     "Does the exercise ask for other numbers than those of `X`?",
+     _arrays(lambda self, i: (self.X[i] * 2, self.y[i]))),
+    ("features-scaled", "the features are divided by 255, as if they were bytes of a picture.",
+     "Does the exercise ask for other numbers than those of `X`?",
+     _arrays(lambda self, i: (self.X[i] / 255, self.y[i]))),
     ("features-flattened", "an example is flattened; a picture has rows and columns.",
      "What shape has `X[i]` in the case of the images?",
      _arrays(lambda self, i: (self.X[i].reshape(-1), self.y[i]))),

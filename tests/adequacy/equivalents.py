@@ -308,7 +308,7 @@ EQUIVALENTS: list[Equivalent] = [
             "if q.shape != q.shape:",
             "if p.shape != p.shape:",
         ),
-        "The gap is the same both ways, messages are free, and what is longer, or of another shape, raises a line later.",
+        "The gap is the same both ways, messages are free, and other lengths or shapes raise a line later.",
     ),
     Equivalent(
         "max_gap",

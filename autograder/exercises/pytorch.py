@@ -147,7 +147,7 @@ def _twice_differentiated(function: type) -> Callable:
         if grad.requires_grad:
             (along,) = torch.autograd.grad(grad, x, torch.tensor(V), allow_unused=True, retain_graph=True)
             (of_square,) = torch.autograd.grad((grad**2).sum(), x, allow_unused=True)
-        if type(grad.grad_fn).__name__ == "DelayedError":  # a decorator forbids to go on from here
+        if type(grad.grad_fn).__name__ == "Error":  # a decorator forbids to go on from here
             along = of_square = torch.full_like(x, torch.nan)
         seconds = {"second derivative": _array(along, x), "slope of |dX|²": _array(of_square, x)}
         return answer | {"dX": grad.detach().numpy()} | seconds

@@ -139,7 +139,8 @@ def test_every_wrong_answer_has_its_example_unless_it_cannot_be_written():
     derivations = {name for name, e in EXERCISES.items() if "SymPy" in (type(e).__doc__ or "")}
     graphs = {name for name, e in EXERCISES.items() if e.chapter == "04-chain-rule"}
     conduct = {name for name, e in EXERCISES.items() if e.chaffs and e.chaffs[0].cause == "argument-changed"}
-    assert set(without) <= derivations | graphs | conduct
+    own_table = {"max_gap"}  # its pairs
+    assert set(without) <= derivations | graphs | conduct | own_table
 
 
 # Progress

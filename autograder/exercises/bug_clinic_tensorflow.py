@@ -28,7 +28,14 @@ from autograder.checking.draw import labels, normal
 from autograder.checking.exercise import Case, Exercise
 from autograder.checking.score import Finding
 from autograder.checking.structure import WrongStructure
-from autograder.exercises.tensorflow import _cross_entropy, _double, _keras_in_order, _no_gradient_lost, _ready
+from autograder.exercises.tensorflow import (
+    _cross_entropy,
+    _double,
+    _keras_in_order,
+    _no_gradient_lost,
+    _pairs_in_order,
+    _ready,
+)
 
 CHAPTER = "13-bug-clinic"
 ANSWERS = "autograder.exercises.bug_clinic_tensorflow_answers"
@@ -43,7 +50,7 @@ def _passes(loop: Callable) -> Callable:
 
     def run(W, b, batches, lr):
         model = _model_class()(W, b)
-        with _tapes_entered(), _no_gradient_lost():
+        with _tapes_entered(), _no_gradient_lost(), _pairs_in_order():
             losses = loop(model, _cross_entropy, [(_double(X), tf.constant(y)) for X, y in batches], lr)
         return {"losses": _numbers(losses), "W": model.W.numpy(), "b": model.b.numpy()}
 

@@ -578,8 +578,8 @@ def _unfolded_well(size: tuple[int, ...], expected: tuple[int, ...], asked: int)
         if dilation not in (1, (1, 1), [1, 1]) or (stride == 1 and padding == asked > 1):
             raise WrongStructure(
                 "unfold-by-position",
-                f"`unfold` was called with `dilation={dilation}, padding={padding}, stride={stride}`: its third "
-                "argument by position is `dilation`, and neither the stride nor the padding.",
+                "`unfold` takes the stride or the padding for something else: of arguments without a name, its third "
+                "is the dilation, the fourth the padding, and the fifth the stride.",
                 "In which order does `unfold` list its options? They may be given by name.",
             )
 

@@ -46,6 +46,7 @@ from autograder.checking.draw import labels, normal, off_kink
 from autograder.checking.exercise import Case, Exercise
 from autograder.checking.score import Finding
 from autograder.checking.structure import WrongStructure
+from autograder.checking.words import listing
 from autograder.exercises.network import two_layer_cases
 
 CHAPTER = "10-tensorflow"
@@ -54,26 +55,29 @@ ANSWERS = "autograder.exercises.tensorflow_answers"
 
 @contextmanager
 def _no_gradient_lost(strict: bool = True) -> Iterator[list[WrongStructure]]:
-    """Inside, a tape that finds no gradient for something says why, where it would answer None.
+    """Inside, a tape that finds no gradient for something says why, where it would answer None, or zeros.
 
-    If not strict, it answers None, and the reason is told only if the learner's code stumbles over it.
+    If not strict, it answers as ever, and the reason is told only if the learner's code stumbles over it.
     """
     import tensorflow as tf
 
     gradient, watch = tf.GradientTape.gradient, tf.GradientTape.watch
-    watched: list = []
+    watched: list[tuple] = []  # tapes, and what they were told to watch
+    asked: list[tuple] = []  # tapes that were asked for gradients, and those that recorded it
     reasons: list[WrongStructure] = []
 
     def watch_and_note(self, tensor):
-        watched.extend(tf.nest.flatten(tensor))
+        watched.extend((self, part) for part in tf.nest.flatten(tensor))
         return watch(self, tensor)
 
-    def gradient_or_reason(self, target, sources, *args, **kwargs):
-        found = gradient(self, target, sources, *args, **kwargs)
+    def gradient_or_reason(self, target, sources, output_gradients=None, unconnected_gradients="none"):
+        zeros = strict and tf.UnconnectedGradients(unconnected_gradients) == tf.UnconnectedGradients.ZERO
+        asked.append((self, [tape for tape, _ in watched if tape._recording and tape is not self]))
+        found = gradient(self, target, sources, output_gradients, "none" if zeros else unconnected_gradients)
         wanted = tf.nest.flatten(sources)
         lost = [s for s, g in zip(wanted, tf.nest.flatten(found), strict=True) if g is None]
         if lost:
-            reasons.append(_why(self, lost, watched, everything=len(lost) == len(wanted)))
+            reasons.append(_why(self, lost, watched, asked, everything=len(lost) == len(wanted)))
             if strict:
                 raise reasons[0]
         return found
@@ -89,27 +93,49 @@ def _no_gradient_lost(strict: bool = True) -> Iterator[list[WrongStructure]]:
         tf.GradientTape.gradient, tf.GradientTape.watch = gradient, watch
 
 
-def _why(tape: Any, lost: list, watched: list, everything: bool) -> WrongStructure:
+def _why(tape: Any, lost: list, watched: list[tuple], asked: list[tuple], everything: bool) -> WrongStructure:
+    """Why a tape found nothing for what is in ``lost``."""
     import tensorflow as tf
 
     variables = [getattr(s, "value", s) if _is_keras_variable(s) else s for s in lost]
     constants = [s for s in variables if not isinstance(s, tf.Variable)]
-    if any(all(s is not w for w in watched) for s in constants):
+    if any(all(s is not w for _, w in watched) for s in constants):
         return WrongStructure(
             "constant-not-watched",
-            "`tape.gradient` gave `None`: it was asked about a constant tensor that the tape does not watch.",
+            "`tape.gradient` finds nothing: it was asked about a constant tensor that the tape does not watch.",
             "A tape watches each trainable `tf.Variable` by itself. Who tells it about a constant?",
+        )
+    if any(all(s is not w for owner, w in watched if owner is tape) for s in constants):
+        return WrongStructure(
+            "watched-by-another-tape",
+            "`tape.gradient` finds nothing: of two tapes, the one that was asked does not watch the constant tensor; "
+            "the other one does.",
+            "Each tape has to be told about a constant. To which of them did you say `watch`?",
+        )
+    before = [recorded for other, recorded in asked if other is not tape]
+    if constants and before and all(tape not in recorded for recorded in before):
+        return WrongStructure(
+            "gradient-outside-the-tape",
+            "`tape.gradient` finds nothing: this tape was not recording when the other one was asked for its gradient.",
+            "Which lines must the outer tape see? How far are they indented?",
+        )
+    if constants and before:
+        return WrongStructure(
+            "product-outside-the-tape",
+            "`tape.gradient` finds nothing: the tape has seen the first gradient, and not all that was made of it "
+            "later, such as the product with `v`.",
+            "Up to which line does the outer tape record? Where does the product stand?",
         )
     seen = {v.ref() for v in tape.watched_variables()}
     if variables and not constants and not any(v.ref() in seen for v in variables):
         return WrongStructure(
             "forward-outside-the-tape",
-            "`tape.gradient` gave `None`: while the tape was recording, nothing used the parameters.",
+            "`tape.gradient` finds nothing: while the tape was recording, nothing used the parameters.",
             "Which lines stand inside the `with tf.GradientTape()` block? The forward pass must be one of them.",
         )
     return WrongStructure(
         "graph-cut" if everything else "hidden-cut",
-        f"`tape.gradient` gave `None` for {'everything' if everything else 'some of what'} it was asked about: the way "
+        f"`tape.gradient` finds nothing for {'everything' if everything else 'some of what'} it was asked about: the way "
         "from there to the target is not all on the tape.",
         "Follow it line by line: which one leaves TensorFlow (`.numpy()`, NumPy, a new constant or variable), stops "
         "gradients, or stands outside the `with` block?",
@@ -214,7 +240,7 @@ def _steps(step: Callable) -> Callable:
         optimizer.build(model.trainable_variables)
         wrapped = tf.function(step, autograph=False) if inside else step
         losses = []
-        with _no_gradient_lost():
+        with _no_gradient_lost(), _pairs_in_order():
             for X, y in batches:
                 losses.append(_a_loss(wrapped(model, optimizer, _cross_entropy, _double(X), tf.constant(y))))
         steps, traces = int(optimizer.iterations.numpy()), max(model.traces[0], 1)
@@ -222,6 +248,21 @@ def _steps(step: Callable) -> Callable:
         return {"losses": np.array(losses), **weights, "steps taken": steps, "traces": traces}
 
     return _ready(run, tape_train_step, step)
+
+
+@contextmanager
+def _pairs_in_order() -> Iterator[None]:
+    """Inside, an optimizer that got tensors for variables says so."""
+    try:
+        yield
+    except AttributeError as error:
+        if "_unique_id" not in str(error):
+            raise
+        raise WrongStructure(
+            "pairs-turned-round",
+            "The optimizer got gradients where it expects variables: the two have changed places.",
+            "Of each pair that `apply_gradients` takes, which comes first: what is moved, or what it is moved by?",
+        ) from None
 
 
 @cache
@@ -435,7 +476,7 @@ def _with_tensors(answer: Callable) -> Callable:
                 if Hv is None and reasons:
                     raise reasons[0]
         except WrongStructure as reason:
-            if not f.linear or reason.cause != "graph-cut":
+            if not f.linear or reason.cause not in ("graph-cut", "product-outside-the-tape"):
                 raise
             raise WrongStructure(
                 "none-if-linear",
@@ -528,6 +569,11 @@ def _layer(answer: Any) -> Callable:
             if "Exception encountered" not in str(error):
                 raise
             raise NotImplementedError from None  # a stub's, which Keras has wrapped
+        except Exception:
+            _refuse_variables_of_tensorflow(layer)  # they are in single precision
+            raise
+        if len(layer.trainable_weights) < 2:
+            _refuse_variables_of_tensorflow(layer)
         first_bias = _weights(layer, kernel, bias)[1].numpy()
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -557,14 +603,26 @@ def _layer(answer: Any) -> Callable:
     return _ready(run, ScaledDense, answer)
 
 
+def _refuse_variables_of_tensorflow(layer: Any) -> None:
+    import tensorflow as tf
+
+    if found := [f"`self.{name}`" for name, value in vars(layer).items() if isinstance(value, tf.Variable)]:
+        raise WrongStructure(
+            "variables-of-tensorflow",
+            f"{listing(found)} {'is' if len(found) == 1 else 'are'} made by `tf.Variable`: Keras neither keeps such a "
+            "weight, nor gives it the layer's dtype.",
+            "`self.add_weight` makes a weight that Keras keeps. What does it have to be told?",
+        )
+
+
 def _weights(layer: Any, kernel: np.ndarray, bias: np.ndarray) -> list:
     weights = list(layer.trainable_weights)
     shapes = [tuple(w.shape) for w in weights]
     if shapes != [kernel.shape, bias.shape]:
-        listing = ", ".join(map(str, shapes)) or "none"
+        known = ", ".join(map(str, shapes)) or "none"
         raise WrongStructure(
             "wrong-weights",
-            f"Expected two trainable weights of shapes {kernel.shape} and {bias.shape}; Keras knows of: {listing}.",
+            f"Expected two trainable weights of shapes {kernel.shape} and {bias.shape}; Keras knows of: {known}.",
             "`self.add_weight` in `build` makes a weight that Keras knows of. Which do you make, and where?",
         )
     return weights

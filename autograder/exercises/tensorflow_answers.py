@@ -667,6 +667,19 @@ def step_of_pytorch(model, optimizer, loss_fn, X, y):
 
 
 @tape_train_step.chaff(
+    "pairs-turned-round",
+    "each pair has the variable first, and then the gradient.",
+    "Of each pair that `apply_gradients` takes, which comes first: what is moved, or what it is moved by?",
+)
+def pairs_turned_round(model, optimizer, loss_fn, X, y):
+    with tf.GradientTape() as tape:
+        loss = loss_fn(y, model(X, training=True))
+    grads = tape.gradient(loss, model.trainable_variables)
+    optimizer.apply_gradients(zip(model.trainable_variables, grads, strict=True))
+    return loss
+
+
+@tape_train_step.chaff(
     "gradients-without-variables",
     "`apply_gradients` got the gradients alone; it wants pairs.",
     "How is the optimizer to know which gradient belongs to which variable?",
@@ -1084,7 +1097,54 @@ def x_not_watched(f, x, v):
 
 
 @hessian_vector_product.chaff(
-    "graph-cut",
+    "watched-by-another-tape",
+    "the inner tape watches `x`; the outer one was never told to.",
+    "Each tape has to be told about a constant. To which of them did you say `watch`?",
+)
+def x_watched_by_the_inner_tape(f, x, v):
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            value = f(x)
+        along = tf.reduce_sum(inner.gradient(value, x) * v)
+    return outer.gradient(along, x, unconnected_gradients="zero")
+
+
+@hessian_vector_product.chaff(
+    "product-outside-the-tape",
+    "the product with `v` stands after the outer block: the outer tape has seen the first gradient, and not what was "
+    "made of it.",
+    "Up to which line does the outer tape record?",
+)
+def product_outside(f, x, v):
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            value = f(x)
+        grad = inner.gradient(value, x)
+    along = tf.reduce_sum(grad * v)
+    return outer.gradient(along, x, unconnected_gradients="zero")
+
+
+@hessian_vector_product.chaff(
+    "made-for-vectors",
+    "gradient and `v` are multiplied as matrices (`tensordot`, `@`, `matmul`): for two vectors that is their scalar "
+    "product, and for two matrices it is none.",
+    "If `x` is a matrix, which entries of the gradient meet which of `v`, and what becomes of the products?",
+)
+def product_of_matrices(f, x, v):
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            value = f(x)
+        along = tf.tensordot(inner.gradient(value, x), v, 1)
+    return outer.gradient(along, x, unconnected_gradients="zero")
+
+
+@hessian_vector_product.chaff(
+    "gradient-outside-the-tape",
     "the first gradient is asked for after both blocks: the outer tape does not record how it is computed.",
     "Which lines must the outer tape see?",
 )
@@ -1316,9 +1376,13 @@ for _cause, _misconception, _hint, _answer in (
     ("super-init-missing", "`__init__` does not call that of `keras.layers.Layer`.",
      "Who sets up all that a layer of Keras needs?",
      _NoSuper),
-    ("wrong-weights", "the weights are `tf.Variable`s: Keras 3 does not find those.",
-     "Which method of a layer makes a weight that Keras knows of?",
+    ("variables-of-tensorflow", "the weights are made by `tf.Variable`: Keras does not keep those.",
+     "`self.add_weight` makes a weight that Keras keeps. What does it have to be told?",
      _WeightsOfTensorFlow),
+    ("wrong-weights", "there is one weight only: the bias is missing.",
+     "Which two weights does the exercise name, and in which order?",
+     _layer_with(build=lambda self, shape: setattr(self, "kernel", self.add_weight(shape=(shape[-1], self.units))),
+                 call=lambda self, X: self.scale * (X @ self.kernel))),
     ("scale-on-the-bias", "the bias is multiplied by `scale` as well.",
      "Write the formula with its brackets. What stands outside?",
      _layer_with(call=lambda self, X: self.scale * (X @ self.kernel + self.bias))),
@@ -1481,6 +1545,19 @@ for _cause, _misconception, _hint, _answer in (
     ("super-init-missing", "`__init__` does not call that of `keras.losses.Loss`.",
      "Who sets up all that a loss of Keras needs?",
      _LossWithoutSuper),
+    ("one-choice-for-all", "a Python `if`, or `max`, asks a whole tensor; each entry has a choice of its own.",
+     "How many errors are there, and how many branches does an `if` take? Which function of TensorFlow chooses entry by "
+     "entry?",
+     _loss_with(call=lambda self, y, y_hat: tf.reduce_mean(
+         (self.q if y > y_hat else self.q - 1) * (y - y_hat), -1))),
+    ("one-choice-for-all", "one choice is made for all entries, by `tf.reduce_all`; each has a choice of its own.",
+     "How many errors are there, and how many branches does an `if` take?",
+     _loss_with(call=lambda self, y, y_hat: tf.reduce_mean(
+         (self.q if tf.reduce_all(y > y_hat) else self.q - 1) * (y - y_hat), -1))),
+    ("one-choice-for-all", "one choice is made for all entries, by `tf.reduce_any`; each has a choice of its own.",
+     "How many errors are there, and how many branches does an `if` take?",
+     _loss_with(call=lambda self, y, y_hat: tf.reduce_mean(
+         (self.q if tf.reduce_any(y > y_hat) else self.q - 1) * (y - y_hat), -1))),
     ("call-overridden", "`__call__` is written in place of `call`: reduction and sample weights are passed by.",
      "Which of the two, `call` or `__call__`, does Keras fill in for you?",
      _loss_with(__call__=lambda self, y, y_hat, sample_weight=None: tf.reduce_mean(_pinball(self, y - y_hat)))),
@@ -1724,7 +1801,7 @@ for _cause, _misconception, _hint, _answer in (
     ("update-rebinds-the-name", "the parameter is not changed: a local name gets the new value.",
      "What does `=` do to a variable, and what does `assign`?",
      _optimizer_with(update_step=_rebound)),
-    ("state-in-python", "the velocities are kept in a dict of Python: no graph sees them, and nobody saves them.",
+    ("state-in-python", "the velocities are kept in a list or a dict of Python: no graph sees them, and nobody saves them.",
      "How often does your Python run inside `tf.function`? And who saves what it keeps?",
      _optimizer_with(build=_build_nothing, update_step=_made_in_python)),
     ("velocities-not-tracked", "the velocities are `tf.Variable`s of your own: they are not among "

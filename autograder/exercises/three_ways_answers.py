@@ -110,7 +110,7 @@ for _cause, _text, _hint, _function in (
     ("dtype-changed", "everything is made float32.",
      "Which dtype does `torch.tensor(…)` make of a float64 array, if nothing else is said?",
      _state(weight=lambda W: torch.tensor(W.T, dtype=torch.float32), bias=lambda b: torch.tensor(b).float())),
-    ("shared-memory", "`torch.Tensor` makes float32 of everything, and shares the memory of what is float32 already.",
+    ("dtype-changed", "`torch.Tensor` makes float32 of everything, and shares the memory of what is float32 already.",
      "What does `torch.tensor(…)`, with a small t, do?",
      _state(weight=lambda W: torch.Tensor(W.T), bias=lambda b: torch.Tensor(b))),
     ("dtype-changed", "everything is made float64.", "What does a float32 model do with float64 weights?",
@@ -120,6 +120,14 @@ for _cause, _text, _hint, _function in (
      _state(weight=lambda W: torch.from_numpy(W).T, bias=torch.from_numpy)),
     ("shared-memory", "the weights are copied, the biases are not.",
      "Which function copies: `torch.tensor` or `torch.from_numpy`?", _state(bias=torch.from_numpy)),
+    ("weight-and-bias-swapped", "the weights stand under `bias`, and the biases under `weight`.",
+     "Which of the two has two axes: what you store under `weight`, or under `bias`?",
+     lambda params: {f"{2 * i}.{name}": torch.tensor(p.T) for i, pair in enumerate(params)
+                     for name, p in zip(("bias", "weight"), pair, strict=True)}),
+    ("weight-and-bias-swapped", "the weights stand under `bias`, and the biases under `weight`; besides, the weights "
+     "are not transposed.", "Which of the two has two axes: what you store under `weight`, or under `bias`?",
+     lambda params: {f"{2 * i}.{name}": torch.tensor(p) for i, pair in enumerate(params)
+                     for name, p in zip(("bias", "weight"), pair, strict=True)}),
     ("bias-as-row", "the biases have become rows, of shape (1, M).", "What is the shape of `nn.Linear(3, 4).bias`?",
      _state(bias=lambda b: torch.tensor(b[None]))),
     ("biases-zero", "the biases are zeros, as in a new layer.", "Where do the numbers of `b` go?",
@@ -263,7 +271,7 @@ def entry_by_entry(a, b):
     _checked(p, q)
     worst, scale = 0.0, 0.0
     for index in np.ndindex(p.shape):
-        if np.isnan(p[index]) or np.isnan(q[index]):
+        if not abs(p[index]) + abs(q[index]) < np.inf:
             return np.nan
         worst = max(worst, abs(p[index] - q[index]))
         scale = max(scale, abs(p[index]), abs(q[index]))
@@ -293,11 +301,11 @@ def scaled_before(a, b):
     if isinstance(a, dict) and isinstance(b, dict):
         if a.keys() ^ b.keys():
             raise ValueError("keys")
-        return float(np.max([scaled_before(a[key], b[key]) for key in a]))
+        return float(np.max([0.0, *(scaled_before(a[key], b[key]) for key in a)]))
     if type(a) in (list, tuple) and type(b) in (list, tuple):
         if len(a) != len(b):
             raise ValueError("lengths")
-        return float(np.max([scaled_before(*pair) for pair in zip(a, b, strict=True)]))
+        return float(np.max([0.0, *(scaled_before(*pair) for pair in zip(a, b, strict=True))]))
     if type(a) in (dict, list, tuple) or type(b) in (dict, list, tuple):
         raise ValueError("structure")
     p, q = np.atleast_1d(_array(a)), np.atleast_1d(_array(b))
@@ -423,6 +431,18 @@ for _cause, _text, _hint, _function in (
     ("smaller-as-scale", "the scale is the smaller one of the two largest numbers.",
      "If one array is zeros, what do you divide by?",
      _leaves(lambda p, q: _quotient(np.abs(p - q).max(), np.minimum(np.abs(p).max(), np.abs(q).max())))),
+    ("no-absolute-value", "no absolute value is taken, in the difference or in the scale.",
+     "Is −5 a small difference, and is −5 a small number?",
+     _leaves(lambda p, q: _quotient(np.max(p - q), np.maximum(p.max(), q.max())))),
+    ("relative-to-the-first", "differences are relative to the first set alone, and absolute where that is zeros.",
+     "What do you get for `max_gap(a, b)` and `max_gap(b, a)`?",
+     _leaves(lambda p, q: np.abs(p - q).max() / (np.abs(p).max() if np.any(p) else 1.0))),
+    ("lengths-compared", "the norm of the difference is taken: it adds up all entries, and the largest one is asked "
+     "for.", "Differences 3 and 4: what is their norm, and which is the largest?",
+     _leaves(lambda p, q: _quotient(np.linalg.norm(p - q), _scale(p, q)))),
+    ("lengths-compared", "the norm of the difference is divided by the sum of both norms, as gradient checks often do.",
+     "The contract has another measure: how large is the largest difference, beside the largest number?",
+     _leaves(lambda p, q: _quotient(np.linalg.norm(p - q), np.linalg.norm(p) + np.linalg.norm(q)))),
     ("scale-without-absolute-value", "the scale is the largest number, not the largest in size: negative ones do not "
      "count.", "What is the largest number of −3, −2 and 0.5, and what is the largest in size?",
      _leaves(lambda p, q: _quotient(np.abs(p - q).max(), np.maximum(p.max(), q.max())))),
@@ -464,6 +484,25 @@ for _cause, _text, _hint, _function in (
     ("nan-lost", "beside an array of zeros, a nan is lost: in Python, `max(0.0, np.nan)` is 0.",
      "What are `max(0.0, np.nan)` and `max(np.nan, 0.0)`?",
      _leaves(lambda p, q: _quotient(np.abs(p - q).max(), max(np.abs(p).max(), np.abs(q).max())))),
+    ("nan-lost", "only entries that are finite on both sides are compared: nan and inf are left out.",
+     "What is a nan among gradients a sign of?",
+     _leaves(lambda p, q: _gap(*(np.where(np.isfinite(p) & np.isfinite(q), side, 0.0) for side in (p, q))))),
+    ("inf-lost", "infinite numbers are replaced by 0, as if they were not there.",
+     "What is an inf among gradients a sign of?",
+     _walk(array=lambda leaf: np.where(np.isinf(_array(leaf)), 0.0, _array(leaf)))),
+    ("inf-lost", "the gap is set to 0 where the scale is infinite: what is wrong altogether counts as equal.",
+     "What should your function say of an array in which one number is infinite?",
+     _leaves(lambda p, q: _gap(p, q) if not np.isinf(_scale(p, q)) else 0.0)),
+    ("inf-lost", "arrays that are equal count as right, before anybody looks whether their numbers are finite.",
+     "Both gradients are inf in the same place. Is that a gap of 0?",
+     _leaves(lambda p, q: 0.0 if np.array_equal(p, q) else _gap(p, q))),
+    ("inf-lost", "a nan in the arrays is looked for, and the nan that inf / inf gives is lost in Python's `max`.",
+     "What is `np.inf / np.inf`, and what is `max(0.3, np.nan)`?",
+     _walk(_same_shape(lambda p, q: np.inf if np.isnan(p - q).any() and np.isnan(p + q).any() else _gap(p, q)),
+           join=_by_python)),
+    ("empty-refused", "an empty list has no largest gap, and `np.max` raises; the contract gives it the gap 0.",
+     "What does `np.max` make of a list of no gaps, and what does its `initial` do?",
+     _walk(join=lambda gaps: np.max([*gaps]))),
     ("nan-lost", "two nans in the same place count as equal.", "Is a nan equal to itself: `np.nan == np.nan`?",
      _leaves(lambda p, q: 0.0 if np.array_equal(p, q, equal_nan=True) else _gap(p, q))),
     ("shapes-not-compared", "shapes are not compared: (3,) against (3, 1) is broadcast to nine differences.",

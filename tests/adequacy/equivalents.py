@@ -323,6 +323,6 @@ EQUIVALENTS: list[Equivalent] = [
             "if isinstance(leaf, Mapping | list | tuple):",
             "kind = …",
         ),
-        "They differ in warnings, in the words of an error, for arrays without entries, or for tensors of another device or precision.",
+        "They differ in warnings, in the words of an error, or for tensors of another device or precision.",
     ),
 ]

@@ -170,7 +170,12 @@ def _with_slope(answer: Callable) -> Callable:
         with _no_gradient_lost():
             with tf.GradientTape() as tape:
                 tape.watch(Z)
-                loss = answer(tf.constant(labels), Z)
+                try:
+                    loss = answer(tf.constant(labels), Z)
+                except (ValueError, tf.errors.InvalidArgumentError):
+                    if (found := _told_apart(answer)) is not None:
+                        raise WrongStructure(found.cause, found.likely, found.next_step) from None
+                    raise
             if loss is None:
                 return None
             if not tf.is_tensor(loss):
@@ -184,17 +189,107 @@ def _with_slope(answer: Callable) -> Callable:
     return _ready(run, fix_loss_family, answer)
 
 
+def _told_apart(answer: Callable) -> Finding | None:
+    """By what does an answer tell integers from one-hot rows, if that goes well most of the time?"""
+
+    def well(labels: np.ndarray, C: int) -> bool:
+        return _loss_is(answer, labels, _logits_for(labels, C), _right_loss)
+
+    integers, rows = np.array([2, 0, 4, 3]), np.eye(5)[[2, 0, 4, 3]]
+    if not (well(integers, 5) and well(rows, 5)):
+        return None
+    for goes_well, cause, likely, next_step in (
+        (
+            lambda: well(rows.astype(int), 5),
+            "told-by-dtype",
+            "The two kinds are told apart by their dtype; one-hot rows may be integers, too.",
+            "What else differs between `(N,)` labels and `(N, C)` rows?",
+        ),
+        (
+            lambda: well(np.array([2, 0, 3, 1]), 4),
+            "told-by-a-length",
+            "Labels that are as many as there are classes are taken for one-hot rows; so are N integers, if N = C.",
+            "How many axes has either kind?",
+        ),
+        (
+            lambda: well(np.array([1, 0, 1]), 5),
+            "told-by-values",
+            "Labels of which none is above 1 are taken for one-hot rows; integers may be so small, too.",
+            "How many axes has either kind?",
+        ),
+    ):
+        if not goes_well():
+            return Finding("Some labels are taken for another kind than they are.", cause, likely, next_step)
+    return None
+
+
+def _logits_for(labels: np.ndarray, C: int) -> np.ndarray:
+    return 2 * np.cos(np.arange(1.0, 1 + len(labels) * C)).reshape(len(labels), C)
+
+
+def _loss_is(answer: Callable, labels: np.ndarray, logits: np.ndarray, expected: Callable) -> bool:
+    """Whether the answer gives this loss, at least in single precision."""
+    import tensorflow as tf
+
+    try:
+        loss = float(answer(tf.constant(labels), tf.constant(logits)))
+    except Exception:
+        return False
+    return bool(abs(loss - expected(labels, logits)) < 1e-5 * abs(loss))
+
+
+def _right_loss(labels: np.ndarray, logits: np.ndarray) -> float:
+    import tensorflow as tf
+
+    T = labels if labels.ndim == 2 else np.eye(logits.shape[1])[labels]
+    return float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(T.astype(float), logits)))
+
+
+def _of_probabilities(labels: np.ndarray, logits: np.ndarray) -> tuple[float, float]:
+    """What the losses of Keras make of logits that they take for probabilities."""
+    import keras
+    import tensorflow as tf
+
+    T = labels if labels.ndim == 2 else np.eye(logits.shape[1])[labels]
+    y, Z = np.argmax(T, axis=1), tf.constant(logits)
+    return (
+        float(tf.reduce_mean(keras.losses.categorical_crossentropy(T, Z))),
+        float(tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(y, Z))),
+    )
+
+
+def _explain_family(answer: Callable) -> Finding | None:
+    if (found := _told_apart(answer)) is not None:
+        return found
+    kinds = []
+    for kind, labels in (("integers", np.array([2, 0, 4, 3])), ("one-hot rows", np.eye(5)[[2, 0, 4, 3]])):
+        logits = _logits_for(labels, 5)
+        if any(_loss_is(answer, labels, logits, lambda *args, k=k: _of_probabilities(*args)[k]) for k in (0, 1)):
+            kinds.append(kind)
+    if not kinds:
+        return None
+    return Finding(
+        f"For {' and for '.join(kinds)} the loss is what Keras makes of logits that it takes for probabilities.",
+        "from-logits-missing",
+        "a loss of Keras was not told that it gets logits.",
+        "What does a loss of Keras expect, if nobody says `from_logits=True`? Look at each of your calls.",
+    )
+
+
 def _family_cases(rng: np.random.Generator) -> list[Case]:
     def case(name: str, N: int, C: int, onehot: type | None = None) -> Case:
         y = labels(rng, N, C)
         return Case(name, (y if onehot is None else np.eye(C, dtype=onehot)[y], normal(rng, N, C)), {"N": N, "C": C})
 
+    small = case("integers 0 and 1 of 7 classes", 2, 7)
+    small.args[0][:] = rng.permutation(2)
     return [
         case("integers, 7 × 5", 7, 5),
         case("one-hot, 7 × 3", 7, 3, np.float64),
         case("integers, square", 3, 3),
         case("one-hot, square", 5, 5, np.float64),
         case("one-hot rows of integers", 2, 7, np.int64),
+        small,
         case("integers, N = 1", 1, 5),
         case("one-hot, N = 1", 1, 3, np.float64),
     ]
@@ -210,6 +305,7 @@ fix_loss_family = Exercise(
     make_cases=_family_cases,
     partial_credit=False,
     adapt=_with_slope,
+    explain=_explain_family,
     formula="`categorical_crossentropy` if `len(labels.shape) == 2`, else `sparse_categorical_crossentropy`; and of "
     "either the mean",
     answers=ANSWERS,

@@ -833,6 +833,63 @@ def _(labels, logits):
 
 
 @fix_loss_family.chaff(
+    "from-logits-missing",
+    "the loss objects of Keras take the logits for probabilities.",
+    "What does a loss of Keras expect, if nobody says `from_logits=True`? Where would you say it to an object?",
+)
+def _(labels, logits):
+    loss_fn = keras.losses.CategoricalCrossentropy if labels.ndim == 2 else keras.losses.SparseCategoricalCrossentropy
+    return loss_fn()(labels, logits)
+
+
+@fix_loss_family.chaff(
+    "from-logits-missing",
+    "integers become one-hot rows, and the loss object of Keras takes the logits for probabilities.",
+    "What does a loss of Keras expect, if nobody says `from_logits=True`? Where would you say it to an object?",
+)
+def _(labels, logits):
+    return keras.losses.CategoricalCrossentropy()(_encoded(labels, logits), logits)
+
+
+@fix_loss_family.chaff(
+    "arguments-swapped",
+    "the loss objects got the logits first, and then the labels: that is PyTorch's order.",
+    "In which order does a loss of Keras want labels and predictions?",
+)
+def _(labels, logits):
+    loss_fn = keras.losses.CategoricalCrossentropy if labels.ndim == 2 else keras.losses.SparseCategoricalCrossentropy
+    return loss_fn(from_logits=True)(logits, labels)
+
+
+@fix_loss_family.chaff(
+    "arguments-swapped",
+    "the losses got the logits first, and then the labels: that is PyTorch's order.",
+    "In which order does a loss of Keras want labels and predictions?",
+)
+def _(labels, logits):
+    return tf.reduce_mean(_dense(logits, labels) if len(labels.shape) == 2 else _sparse(logits, labels))
+
+
+@fix_loss_family.chaff(
+    "softmax-twice",
+    "a softmax stands before the loss objects, which take one themselves.",
+    "What does `from_logits=True` say of what the loss gets: probabilities, or what comes before them?",
+)
+def _(labels, logits):
+    loss_fn = keras.losses.CategoricalCrossentropy if labels.ndim == 2 else keras.losses.SparseCategoricalCrossentropy
+    return loss_fn(from_logits=True)(labels, tf.nn.softmax(logits))
+
+
+@fix_loss_family.chaff(
+    "told-by-values",
+    "labels of which none is above 1 are taken for one-hot rows; integers may be so small, too.",
+    "How many axes has either kind?",
+)
+def _(labels, logits):
+    return tf.reduce_mean(_sparse(labels, logits) if tf.reduce_max(labels) > 1 else _dense(labels, logits))
+
+
+@fix_loss_family.chaff(
     "softmax-twice",
     "a softmax stands before the loss, which takes one itself.",
     "What do the words `logits` and `from_logits` ask for: probabilities, or what comes before them?",

@@ -9,7 +9,7 @@ import numpy as np
 
 from autograder.checking.call import call
 from autograder.checking.draw import normal
-from autograder.checking.exercise import Case, Exercise
+from autograder.checking.exercise import Case, Exercise, Record
 from autograder.checking.score import Finding
 from autograder.checking.structure import WrongStructure
 
@@ -110,7 +110,7 @@ def _timing_cases(rng: np.random.Generator) -> list[Case]:
     return [
         case("3 warm-up runs, 5 timed", 3, 5),
         case("2 warm-up runs, 7 timed", 2, 7),
-        case("no warm-up, and the device is still at work", 0, 3, queued=0.03),
+        case("no warm-up, and the device is still at work", 0, 3, queued=0.03, group="busy"),
         case("7 warm-up runs, 5 timed", 7, 5),
         case("6 warm-up runs, 1 timed", 6, 1),
         case("3 warm-up runs, 11 timed", 3, 11),
@@ -146,35 +146,55 @@ def _how_it_was_timed(f: Callable) -> Finding | None:
     """What the order of the calls says of an answer that is wrong: how often it ran, and when the clock was read."""
     if (found := _number_of_runs(f)) is not None:
         return found
-    for case, trace in _traces(f):
-        repeats, names = case.args[-1], [what for what, _ in trace]
-        busy = sum(what == "clock" and not idle for what, idle in trace)
-        if busy:
-            return Finding(
-                f"In the case “{case.name}” the clock was read {names.count('clock')} times, {busy} of them while the "
-                "device was still at work.",
-                "read-while-busy",
-                "there is a reading of the clock before which nothing waits for the device.",
-                "Go through your lines from one reading of the clock to the one before it. Which of them waits?",
-            )
-        spans = " ".join("." if what == "clock" else "r" * (what == "run") for what in names).replace(" ", "")
-        timed = [span for span in spans.split(".")[1:-1] if span]
-        if any(len(span) > 1 for span in timed) or len(timed) != repeats:
-            return Finding(
-                f"In the case “{case.name}” {len(timed)} stretches of time between two readings of the clock have runs "
-                f"in them; they hold {', '.join(str(len(span)) for span in timed) or 'no'} runs.",
-                "wrong-stretches",
-                f"asked for are {repeats} stretches with one run in each.",
-                "Write down the order of `run`, `synchronize` and `clock` for one timed run.",
-            )
-        return Finding(
-            "Every reading of the clock is at the right moment; the number made of them is another one than the "
-            "median of the times.",
-            "not-the-median",
-            "the times are right, and they are summed up in another way.",
-            "Print the list of your times. Half of them lie below the median.",
-        )
-    return None
+    traces = list(_traces(f))
+    for look in (_readings_while_busy, _stretches):
+        if (found := next(filter(None, itertools.starmap(look, traces)), None)) is not None:
+            return found
+    if not traces:
+        return None
+    return Finding(
+        "Every reading of the clock is at the right moment; the number made of them is another one than the median of "
+        "the times.",
+        "not-the-median",
+        "the times are right, and they are summed up in another way.",
+        "Print the list of your times. Half of them lie below the median.",
+    )
+
+
+def _readings_while_busy(case: Case, trace: list[tuple[str, bool]]) -> Finding | None:
+    queued, warmup, repeats = case.args[-3:]
+    idle = [idle for what, idle in trace if what == "clock"]
+    busy = idle.count(False)
+    if not busy:
+        return None
+    where = " and a device that is at work when your function is called" if queued else ""
+    step = "Go through your lines from one reading of the clock to the one before it. Which of them waits?"
+    if busy == 1 and not idle[0]:
+        step = f"With `warmup` = {warmup}, which of your lines waits for the device before the very first reading?"
+    return Finding(
+        f"With `warmup` = {warmup}, `repeats` = {repeats}{where}, {busy} of your {len(idle)} readings of the clock "
+        f"{'was' if busy == 1 else 'were'} taken while the device was still at work.",
+        "read-while-busy",
+        "the very first reading is taken although nothing has waited for the device."
+        if busy == 1 and not idle[0]
+        else "there is a reading of the clock before which nothing waits for the device.",
+        step,
+    )
+
+
+def _stretches(case: Case, trace: list[tuple[str, bool]]) -> Finding | None:
+    repeats = case.args[-1]
+    spans = "".join({"clock": ".", "run": "r"}.get(what, "") for what, _ in trace)
+    timed = [span for span in spans.split(".")[1:-1] if span]
+    if len(timed) == repeats and all(len(span) == 1 for span in timed):
+        return None
+    return Finding(
+        f"In the case “{case.name}” {len(timed)} stretches of time between two readings of the clock have runs in "
+        f"them; they hold {', '.join(str(len(span)) for span in timed) or 'no'} runs.",
+        "wrong-stretches",
+        f"asked for are {repeats} stretches with one run in each.",
+        "Write down the order of `run`, `synchronize` and `clock` for one timed run.",
+    )
 
 
 median_seconds = Exercise(
@@ -336,7 +356,7 @@ def _times(run, synchronize, clock, repeats: int) -> list[float]:
     "parentheses calls nothing.)",
     "`run()` returns before its work is done. What is certain to be done when the clock is read?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def never_synchronized(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     times = []
     for _ in range(repeats):
@@ -351,7 +371,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "the device is waited for before a run, and not before the second reading of the clock.",
     "`run()` returns before its work is done. Has the device finished when the second reading is taken?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def not_synchronized_at_the_end(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     times = []
     for _ in range(repeats):
@@ -368,8 +388,27 @@ def _(run, synchronize, clock, warmup, repeats):
     "was still to do when the clock was read.",
     "Is the device idle when the clock is read for the very first time?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def not_synchronized_at_the_start(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
+    times = []
+    for _ in range(repeats):
+        start = clock()
+        run()
+        synchronize()
+        times.append(clock() - start)
+    return np.median(times)
+
+
+@median_seconds.chaff(
+    "not-synchronized-without-warm-up",
+    "the device is waited for in the warm-up, or after it: where there is none, nothing waits before the first reading "
+    "of the clock.",
+    "With `warmup` = 0, which line of yours waits for the device before the clock is read for the first time?",
+)
+def not_synchronized_without_warm_up(run, synchronize, clock, warmup, repeats):
+    for _ in range(warmup):
+        run()
+        synchronize()
     times = []
     for _ in range(repeats):
         start = clock()
@@ -384,7 +423,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "the device is waited for once, before the loop, and never in it.",
     "After the first timed run, what waits for its work before the clock is read?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def synchronized_once(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     synchronize()
     times = []
@@ -400,7 +439,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "the device is waited for after the second reading of the clock, when it is too late.",
     "Which comes first in your loop: waiting for the device, or the second reading of the clock?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def synchronized_after_the_reading(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     times = []
     for _ in range(repeats):
@@ -417,7 +456,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "the clock is started after `run()`: the time that it takes to hand out the work is left out.",
     "Between which two readings of the clock does your call of `run` stand?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def clock_started_after_the_launch(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     times = []
     for _ in range(repeats):
@@ -434,7 +473,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "the wait stands between `run()` and the first reading: the work is done before the clock is started.",
     "What happens between your two readings of the clock?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def synchronized_between_run_and_start(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     times = []
     for _ in range(repeats):
@@ -451,7 +490,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "the warm-up runs are timed with the others.",
     "The first call compiles. Should its time be in your list?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def warm_up_timed(run, synchronize, clock, warmup, repeats):
     return np.median(_times(run, synchronize, clock, warmup + repeats))
 
 
@@ -460,7 +499,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "`warmup` is not used: the very first call, which compiles, is timed.",
     "What happens before the first reading of your clock?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def no_warm_up(run, synchronize, clock, warmup, repeats):
     return np.median(_times(run, synchronize, clock, repeats))
 
 
@@ -469,7 +508,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "there is one warm-up run, however many are asked for.",
     "How often does your code call `run` before its first timed one?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def warm_up_once(run, synchronize, clock, warmup, repeats):
     run()
     return np.median(_times(run, synchronize, clock, repeats))
 
@@ -479,7 +518,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "the warm-up stands inside the loop and is done again for each timed run.",
     "How often should the warm-up be done?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def warm_up_in_every_repeat(run, synchronize, clock, warmup, repeats):
     times = []
     for _ in range(repeats):
         _warm(run, warmup)
@@ -492,7 +531,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "the warm-up runs are taken out of the `repeats`: fewer runs are timed than asked for.",
     "How many times are in your list when the median is taken?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def warm_up_counted_among_the_repeats(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     return np.median(_times(run, synchronize, clock, max(1, repeats - warmup)))
 
@@ -502,7 +541,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "the times are averaged: one outlier pulls the mean with it.",
     "One of the runs takes thirty times as long as the others. What should it change?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def mean(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     return np.mean(_times(run, synchronize, clock, repeats))
 
@@ -512,19 +551,19 @@ def _(run, synchronize, clock, warmup, repeats):
     "the shortest time is returned.",
     "How many of the times should lie below the answer?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def minimum(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     return min(_times(run, synchronize, clock, repeats))
 
 
 @median_seconds.chaff("maximum", "the longest time is returned.", "How many of the times should lie above the answer?")
-def _(run, synchronize, clock, warmup, repeats):
+def maximum(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     return max(_times(run, synchronize, clock, repeats))
 
 
 @median_seconds.chaff("total", "the times are added up.", "Whose time is asked for: that of one run, or of all?")
-def _(run, synchronize, clock, warmup, repeats):
+def total(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     return sum(_times(run, synchronize, clock, repeats))
 
@@ -534,7 +573,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "the clock is read once before and once after all the runs: what comes out is a mean, and the runs overlap.",
     "From two readings alone, could you tell that one of the runs was an outlier?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def clock_once_round_all(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     synchronize()
     start = clock()
@@ -548,7 +587,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "the first reading is taken once, before the loop: every time counts from there.",
     "For the third run, where does its time begin?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def start_read_once(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     synchronize()
     start, times = clock(), []
@@ -564,7 +603,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "with an even number of times, the upper one of the two in the middle is returned.",
     "What is the median of 1, 2, 4, 8?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def upper_middle(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     return sorted(_times(run, synchronize, clock, repeats))[repeats // 2]
 
@@ -574,7 +613,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "with an even number of times, the lower one of the two in the middle is returned.",
     "What is the median of 1, 2, 4, 8?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def lower_middle(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     return statistics.median_low(_times(run, synchronize, clock, repeats))
 
@@ -584,7 +623,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "the time in the middle of the list is returned, and the list is not sorted.",
     "The list is in the order in which the runs were made. Which order does a median ask for?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def not_sorted(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     return _times(run, synchronize, clock, repeats)[repeats // 2]
 
@@ -594,7 +633,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "the first of the timed runs is left out of the median, as if it belonged to the warm-up.",
     "How many times does your list hold?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def first_time_dropped(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     times = _times(run, synchronize, clock, repeats)
     return np.median(times[1:] or times)
@@ -605,7 +644,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "the shortest and the longest time are left out, and the mean of the rest is taken.",
     "A trimmed mean is a good number, and another one than the median. How do you find the median?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def outliers_trimmed(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     times = sorted(_times(run, synchronize, clock, repeats))
     return np.mean(times[1:-1] or times)
@@ -616,13 +655,13 @@ def _(run, synchronize, clock, warmup, repeats):
     "the answer is in milliseconds; the clock, and the answer, are in seconds.",
     "In which unit does `clock()` count?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def milliseconds(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     return 1000 * np.median(_times(run, synchronize, clock, repeats))
 
 
 @median_seconds.chaff("all-times-returned", "the list of all times is returned.", "How is one number made of them?")
-def _(run, synchronize, clock, warmup, repeats):
+def all_times_returned(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
     return _times(run, synchronize, clock, repeats)
 
@@ -632,7 +671,7 @@ def _(run, synchronize, clock, warmup, repeats):
     "the time is taken from a clock that is not the `clock` of the arguments.",
     "Which clock does the contract hand you?",
 )
-def _(run, synchronize, clock, warmup, repeats):
+def other_clock(run, synchronize, clock, warmup, repeats):
     import time
 
     _warm(run, warmup)
@@ -708,7 +747,9 @@ def _scaling_cases(rng: np.random.Generator) -> list[Case]:
     def good(name: str, scale: float, count: int, interval: int, **shapes) -> Case:
         return Case(name, (arrays(scale, **shapes), scale, count, interval))
 
-    def overflow(name: str, scale: float, count: int, interval: int, *places: tuple[str, int, float], **shapes) -> Case:
+    def overflow(
+        name: str, scale: float, count: int, interval: int, *places: tuple[str, int | slice, float], **shapes
+    ) -> Case:
         grads = arrays(scale, **shapes)
         for key, entry, value in places:
             grads[key].flat[entry] = value
@@ -732,7 +773,8 @@ def _scaling_cases(rng: np.random.Generator) -> list[Case]:
         overflow("nan where the count would be full", 128.0, 4, 5, ("W", 4, nan)),
         overflow("inf in one array, nan in the other", 64.0, 2, 3, ("W", 2, inf), ("b", 1, nan)),
         overflow("the very first entry is inf", 32.0, 2, 13, ("W", 0, inf)),
-        overflow("all entries of an array are nan", 256.0, 1, 5, *(("b", i, nan) for i in range(5))),
+        overflow("all entries of an array are nan", 256.0, 1, 5, ("b", slice(None), nan)),
+        overflow("all entries of all arrays are nan", 16.0, 1, 5, ("W", slice(None), nan), ("b", slice(None), nan)),
         overflow("a scale of 1, and inf", 1.0, 2, 5, ("W", 5, inf), W=(3, 3), b=3),
         good("every step doubles", 8.0, 0, 1, W=(1, 1), b=1),
         good("right after an overflow", 32768.0, 0, 2000),
@@ -761,6 +803,9 @@ _LOOKED_AT: dict[str, Callable[[Grads], bool]] = {
     "a step is skipped only if all entries of an array are inf or nan": lambda grads: all(
         np.isfinite(g).any() for g in grads.values()
     ),
+    "a step is skipped only if all entries of all arrays are inf or nan": lambda grads: any(
+        np.isfinite(g).any() for g in grads.values()
+    ),
     "a step is skipped only if every array has an inf or nan": lambda grads: any(map(_finite, grads.values())),
     "only the first entry of each array is looked at": lambda grads: all(
         bool(np.isfinite(g.flat[0])) for g in grads.values()
@@ -769,6 +814,10 @@ _LOOKED_AT: dict[str, Callable[[Grads], bool]] = {
         bool(np.isfinite(g.sum())) for g in grads.values()
     ),
     "inf and nan are not looked for": lambda grads: True,
+    "every step is skipped": lambda grads: False,
+    "the test is turned round: good steps are skipped, and bad ones taken": lambda grads: (
+        not all(map(_finite, grads.values()))
+    ),
 }
 _DIVIDED: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {
     "": lambda g, old, new: g.astype(np.float64) / old,
@@ -778,6 +827,8 @@ _DIVIDED: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {
         g.astype(np.float64) / new
     ),
     "the gradients are divided in their own precision: float16 rounds the quotients to 0": lambda g, old, new: g / old,
+    "the gradients are multiplied by the scale, and float16 overflows by it": lambda g, old, new: g * old,
+    "the gradients are divided by the scale of the next step, and in their own precision": lambda g, old, new: g / new,
 }
 _HANDED_ON: dict[str, Callable[[Grads], Grads | None]] = {
     "": lambda grads: None,
@@ -810,6 +861,9 @@ _GROWS: dict[str, Callable[[float, int, int], tuple[float, int]]] = {
     "the scale doubles one step too late": lambda scale, good, interval: (
         (2 * scale, 0) if good + 1 > interval else (scale, good + 1)
     ),
+    "the scale doubles one step too late, and the count starts at 1": lambda scale, good, interval: (
+        (2 * scale, 1) if good + 1 > interval else (scale, good + 1)
+    ),
     "the scale doubles two steps too late": lambda scale, good, interval: (
         (2 * scale, 0) if good > interval else (scale, good + 1)
     ),
@@ -822,8 +876,14 @@ _GROWS: dict[str, Callable[[float, int, int], tuple[float, int]]] = {
     "the count is not set back to 0 after the scale has doubled": lambda scale, good, interval: (
         (2 * scale, good + 1) if good + 1 >= interval else (scale, good + 1)
     ),
+    "the count goes on after the scale has doubled, and is not set back to 0": lambda scale, good, interval: (
+        (scale, good + 1) if (good + 1) % interval else (2 * scale, good + 1)
+    ),
     "after the scale has doubled the count starts at 1": lambda scale, good, interval: (
         (2 * scale, 1) if good + 1 >= interval else (scale, good + 1)
+    ),
+    "the scale is multiplied by 10 when the count is full": lambda scale, good, interval: (
+        (10 * scale, 0) if good + 1 >= interval else (scale, good + 1)
     ),
     "the scale is halved when the count is full": lambda scale, good, interval: (
         (scale / 2, 0) if good + 1 >= interval else (scale, good + 1)
@@ -867,35 +927,94 @@ def _which_rule(f: Callable) -> Finding | None:
             return None
         answers.append(outcome.value)
 
-    def explains(names: Iterable[str], groups: tuple[str, ...], words: tuple[str, ...]) -> bool:
-        step = _as_arrays(_otherwise(*filter(None, names)))
+    def explains(names: Iterable[str], groups: tuple[str, ...], words: tuple[str, ...] = ()) -> bool:
+        step = _as_arrays(_otherwise(*names))
         return all(
             _alike(step(*case.args), answer, words)
             for case, answer in zip(cases, answers, strict=True)
-            if case.group in groups and isinstance(case.args[0], dict)
+            if case.group in groups and (isinstance(case.args[0], dict) or "in a row" in groups)
         )
 
-    found: list[str] = []
+    if _swapped(cases, answers):
+        return Finding(
+            "Where the scale should stand in your result stands the count, and the other way round.",
+            "results-swapped",
+            "scale and count have changed places in the result.",
+            "Read your `return` lines aloud: gradients, scale, count, in this order?",
+        )
     every, good = ("values", "overflow", "half precision"), ("values", "half precision")
+    found: list[tuple[str, ...]] = [()]
     for tables, groups, words in (
         ((_LOOKED_AT, _HANDED_ON), every, ("step", "gradients", "inf")),
         ((_DIVIDED, _GROWS), good, ()),
         ((_AFTER_OVERFLOW, _COUNT_THEN), ("overflow",), ()),
     ):
-        pairs = sorted(itertools.product(*tables), key=lambda pair: sum(map(bool, pair)))
-        fitting = next((pair for pair in pairs if explains([*found, *pair], groups, words)), None)
-        if fitting is None:
-            return None
-        found += filter(None, fitting)
-    many = len(found) > 1
-    if not found or not explains(found, every, ()):
-        return None
+        pairs = [tuple(filter(None, pair)) for pair in itertools.product(*tables)]
+        found = [names + pair for names in found for pair in pairs if explains(names + pair, groups, words)]
+        found = sorted(found, key=len)[:8]
+    fitting = (names for names in found if names and explains(names, (*every, "in a row")))
+    table = _case_by_case(cases, answers)
+    if (names := next(fitting, None)) is None:
+        what = f"Your function is wrong about {len(table) - 1} of {len(cases)} cases."
+        return Finding(what, "unexplained", "", _STEP_BY_STEP, table=table[:7]) if len(table) > 1 else None
+    names = sorted(names, key=lambda name: "own precision" in name)  # seldom the first thing to mend
+    many = len(names) > 1
     return Finding(
         f"{'Several things are' if many else 'One thing is'} done otherwise than asked.",
         "wrong-rule",
-        "; ".join(found) + ".",
-        "Begin with the first. Which line of yours is it?" if many else "Which line of yours is it?",
+        "; ".join(names) + ".",
+        f"{'Begin with the first. ' if many else ''}{_NEXT[names[0]]}",
+        table=table[:5],
     )
+
+
+def _swapped(cases: list[Case], answers: list[dict]) -> bool:
+    """Whether scale and count have changed places, in all cases of a single step."""
+    single = [
+        (_as_arrays(scaled_step.reference)(*copy.deepcopy(case.args)), answer)
+        for case, answer in zip(cases, answers, strict=True)
+        if isinstance(case.args[0], dict)
+    ]
+    return all(
+        right["scale"] == yours["good_steps"] and right["good_steps"] == yours["scale"] for right, yours in single
+    )
+
+
+_STEP_BY_STEP = (
+    "Take the first line of the table. May that step be taken? And if so, is the count full with it? Answer by hand, "
+    "then follow the case through your lines."
+)
+
+
+def _case_by_case(cases: list[Case], answers: list[dict]) -> tuple[tuple[str, ...], ...]:
+    """What should come of each case that is wrong, and what does."""
+    rows = [("case", "should be", "yours")]
+    for case, answer in zip(cases, answers, strict=True):
+        right = _as_arrays(scaled_step.reference)(*copy.deepcopy(case.args))
+        if not _alike(right, answer):
+            rows.append((case.name, *_in_brief(right, answer)))
+    return tuple(rows)
+
+
+def _in_brief(right: dict, yours: dict) -> tuple[str, str]:
+    """Two answers in words; of the gradients, only by what factor they are off."""
+
+    def told(numbers: dict) -> str:
+        if "scale, step by step" in numbers:
+            return "scales " + ", ".join(f"{number:g}" for number in numbers["scale, step by step"])
+        taken = "taken" if numbers["step taken (1) or skipped (-1)"] == 1 else "skipped"
+        return f"{taken}, scale {numbers['scale']:g}, count {numbers['good_steps']:g}"
+
+    if told(right) != told(yours):
+        return told(right), told(yours)
+    if "scale, step by step" in right:
+        counts = (", ".join(f"{n:g}" for n in numbers["good_steps, step by step"]) for numbers in (right, yours))
+        return f"counts {next(counts)}", f"counts {next(counts)}"
+    with np.errstate(all="ignore"):
+        ratios = np.asarray(yours.get("W", np.nan), float) / np.asarray(right.get("W", np.nan), float)
+    if np.isfinite(ratios).all() and np.ptp(ratios) <= 1e-3 * np.abs(ratios).max():
+        return "gradients of the loss", f"gradients {ratios.flat[0]:.6g} × as large"
+    return "gradients of the loss", "other gradients"
 
 
 def _alike(numbers: dict, others: dict, words: tuple[str, ...] = ()) -> bool:
@@ -910,7 +1029,21 @@ def _alike(numbers: dict, others: dict, words: tuple[str, ...] = ()) -> bool:
     )
 
 
-scaled_step = Exercise(
+class _OfTwoIdeas(Exercise):
+    """Special cases earn nothing where a plain good step is wrong, or no overflow is noticed at all."""
+
+    def _points(self, records: list[Record], wrong: dict, conduct: list[Finding]) -> float:
+        good, overflows = records[0].case.name, ("one inf", "one nan")
+        taken = not any(good in wrong.get(name, ()) for name in ("step taken (1) or skipped (-1)", "W", "b"))
+        noticed = any(
+            case not in wrong.get(name, ())
+            for case in overflows
+            for name in ("step taken (1) or skipped (-1)", "scale")
+        )
+        return super()._points(records, wrong, conduct) if taken and noticed else 0.0
+
+
+scaled_step = _OfTwoIdeas(
     "scaled_step",
     CHAPTER,
     3,
@@ -1038,6 +1171,9 @@ _SCALING_CHAFFS = (
     ("all-instead-of-any", "the step is skipped only if all entries of an array are inf or nan; one is enough.",
      "One weight becomes nan. What is the output of the network then?",
      "a step is skipped only if all entries of an array are inf or nan"),
+    ("all-instead-of-any", "the step is skipped only if all entries of all arrays are inf or nan; one is enough.",
+     "One weight becomes nan. What is the output of the network then?",
+     "a step is skipped only if all entries of all arrays are inf or nan"),
     ("every-array-must-overflow", "the step is skipped only if every array holds an inf or a nan; one array is enough.",
      "One layer becomes nan. What is the output of the network then?",
      "a step is skipped only if every array has an inf or nan"),
@@ -1048,12 +1184,20 @@ _SCALING_CHAFFS = (
      "the sum of an array is looked at, and it can overflow where no entry does"),
     ("never-skipped", "inf and nan are not looked for: every step is taken.",
      "What should be returned for a gradient with a nan in it?", "inf and nan are not looked for"),
+    ("always-skipped", "every step is skipped: `None` comes back for good gradients, too.",
+     "What should come back if all entries are finite?", "every step is skipped"),
+    ("test-turned-round", "the test is turned round: good steps are skipped, and those with inf or nan are taken.",
+     "What does your condition say of gradients that are all finite: True or False? Which branch is that?",
+     "the test is turned round: good steps are skipped, and bad ones taken"),
     ("not-unscaled", "the gradients come back with the scale still in them.",
      "The loss was multiplied by `scale`. What happened to its gradients?",
      "the gradients are not divided by the scale"),
     ("scaled-again", "the gradients are multiplied by the scale; they carry it already.",
      "Which scale do the gradients have when they come, and which should they have when they go?",
      "the gradients are multiplied by the scale"),
+    ("scaled-again", "the gradients are multiplied by the scale; they carry it already, and in float16 they overflow.",
+     "Which scale do the gradients have when they come, and which should they have when they go?",
+     "the gradients are multiplied by the scale, and float16 overflows by it"),
     ("unscaled-by-the-new-scale", "where the scale doubles, the gradients are divided by the new one.",
      "With which scale was the loss multiplied that these gradients belong to?",
      "the gradients are divided by the scale of the next step, not by that which they carry"),
@@ -1091,8 +1235,12 @@ _SCALING_CHAFFS = (
     ("never-grows", "the scale never grows: `growth_interval` is not used.",
      "After many good steps, how can the scale get back what it lost?", "the scale never grows"),
     ("one-step-late", "the scale doubles one good step too late.",
-     "With `growth_interval` = 1, after how many good steps does your scale double?",
+     "With `growth_interval` = 1, after how many good steps does your scale double? Is this step counted when you ask?",
      "the scale doubles one step too late"),
+    ("two-steps-late", "the scale doubles two good steps too late: it waits until the count is larger than "
+     "`growth_interval`, and asks before this step is counted.",
+     "With `growth_interval` = 1, after how many good steps does your scale double?",
+     "the scale doubles two steps too late"),
     ("one-step-early", "the scale doubles one good step too early.",
      "With `growth_interval` = 5, how many good steps does your code wait for?",
      "the scale doubles one step too early"),
@@ -1109,6 +1257,23 @@ _SCALING_CHAFFS = (
     ("never-counts", "the count does not go up.", "Which line of yours counts the good step?",
      "the count does not go up"),
 )  # fmt: skip
+_NEXT = {name: hint for *_, hint, name in _SCALING_CHAFFS} | {
+    "the gradients are divided by the scale of the next step, and in their own precision": (
+        "With which scale was the loss multiplied that these gradients belong to?"
+    ),
+    "after an overflow the scale is divided by 10": "How much smaller does the contract make the scale?",
+    "after an overflow the count starts at 1": "How many good steps in a row are there right after an overflow?",
+    "the scale never grows, but the count restarts": "When the count is full, what should happen besides?",
+    "the scale doubles one step too late, and the count starts at 1": (
+        "With `growth_interval` = 1, after how many good steps does your scale double? Is this step counted when you "
+        "ask?"
+    ),
+    "the count goes on after the scale has doubled, and is not set back to 0": (
+        "Right after the scale has doubled, how many good steps has the new scale seen?"
+    ),
+    "the scale is multiplied by 10 when the count is full": "How much larger does the contract make the scale?",
+    "the count does not go up, and restarts one step too early": "Which line of yours counts the good step?",
+}
 for _cause, _text, _hint, _name in _SCALING_CHAFFS:
     scaled_step.chaff(_cause, _text, _hint)(_otherwise(_name))
 
@@ -1118,7 +1283,7 @@ for _cause, _text, _hint, _name in _SCALING_CHAFFS:
     "the quotients are written back into the caller's dict.",
     "Whose dict is `grads`?",
 )
-def _(grads, scale, good_steps, growth_interval):
+def argument_changed(grads, scale, good_steps, growth_interval):
     if not all(np.isfinite(g).all() for g in grads.values()):
         return None, scale / 2, 0
     for name in grads:
@@ -1128,11 +1293,22 @@ def _(grads, scale, good_steps, growth_interval):
 
 
 @scaled_step.chaff(
+    "results-swapped",
+    "scale and count have changed places in the result.",
+    "Read the `return` lines aloud: gradients, scale, count, in this order?",
+)
+def results_swapped(grads, scale, good_steps, growth_interval):
+    with np.errstate(all="ignore"):  # the count comes back as the scale of the next step
+        found, scale, good_steps = _otherwise()(grads, scale, good_steps, growth_interval)
+    return found, good_steps, scale
+
+
+@scaled_step.chaff(
     "none-alone",
     "for a step that is skipped only `None` is returned.",
     "What does the caller need for the next step, besides the gradients?",
 )
-def _(grads, scale, good_steps, growth_interval):
+def none_alone(grads, scale, good_steps, growth_interval):
     if not all(map(_finite, grads.values())):
         return None
     return _otherwise()(grads, scale, good_steps, growth_interval)

@@ -857,7 +857,7 @@ def _explain_example(answer: Callable) -> Finding | None:
     x = call(lambda: torch.as_tensor(_pair(answer(X, np.arange(6))[2], "`dataset[2]`")[0]).numpy(), ()).value
     if x is None or x.shape == X[2].shape:
         return None
-    what = f"Of an input of shape `(6, 4)`, `dataset[2][0]` should be the row of shape `(4,)`; its shape is `{x.shape}`."
+    what = f"Of an `X` of shape `(6, 4)`, `dataset[2][0]` should be the row of shape `(4,)`; its shape is `{x.shape}`."
     if np.isin(x, X[2]).all() and x.size < 4:
         return Finding(
             what,

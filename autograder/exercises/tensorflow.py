@@ -35,6 +35,7 @@ import copy
 import json
 import logging
 import pickle
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -71,13 +72,15 @@ def _no_gradient_lost(strict: bool = True) -> Iterator[list[WrongStructure]]:
         return watch(self, tensor)
 
     def gradient_or_reason(self, target, sources, output_gradients=None, unconnected_gradients="none"):
+        if sys._getframe(1).f_globals.get("__name__", "").startswith("tensorflow."):  # some tools have tapes inside
+            return gradient(self, target, sources, output_gradients, unconnected_gradients)
         zeros = strict and tf.UnconnectedGradients(unconnected_gradients) == tf.UnconnectedGradients.ZERO
         asked.append((self, [tape for tape, _ in watched if tape._recording and tape is not self]))
         found = gradient(self, target, sources, output_gradients, "none" if zeros else unconnected_gradients)
         wanted = tf.nest.flatten(sources)
         lost = [s for s, g in zip(wanted, tf.nest.flatten(found), strict=True) if g is None]
         if lost:
-            reasons.append(_why(self, lost, watched, asked, everything=len(lost) == len(wanted)))
+            reasons.append(_why(self, lost, watched, asked, len(lost) == len(wanted), "zeros" if zeros else "`None`"))
             if strict:
                 raise reasons[0]
         return found
@@ -93,8 +96,10 @@ def _no_gradient_lost(strict: bool = True) -> Iterator[list[WrongStructure]]:
         tf.GradientTape.gradient, tf.GradientTape.watch = gradient, watch
 
 
-def _why(tape: Any, lost: list, watched: list[tuple], asked: list[tuple], everything: bool) -> WrongStructure:
-    """Why a tape found nothing for what is in ``lost``."""
+def _why(
+    tape: Any, lost: list, watched: list[tuple], asked: list[tuple], everything: bool, given: str
+) -> WrongStructure:
+    """Why a tape found nothing for what is in ``lost``, and answered with what is ``given``."""
     import tensorflow as tf
 
     variables = [getattr(s, "value", s) if _is_keras_variable(s) else s for s in lost]
@@ -102,13 +107,13 @@ def _why(tape: Any, lost: list, watched: list[tuple], asked: list[tuple], everyt
     if any(all(s is not w for _, w in watched) for s in constants):
         return WrongStructure(
             "constant-not-watched",
-            "`tape.gradient` finds nothing: it was asked about a constant tensor that the tape does not watch.",
+            f"`tape.gradient` gave {given}: it was asked about a constant tensor that the tape does not watch.",
             "A tape watches each trainable `tf.Variable` by itself. Who tells it about a constant?",
         )
     if any(all(s is not w for owner, w in watched if owner is tape) for s in constants):
         return WrongStructure(
             "watched-by-another-tape",
-            "`tape.gradient` finds nothing: of two tapes, the one that was asked does not watch the constant tensor; "
+            f"`tape.gradient` gave {given}: of two tapes, the one that was asked does not watch the constant tensor; "
             "the other one does.",
             "Each tape has to be told about a constant. To which of them did you say `watch`?",
         )
@@ -116,13 +121,13 @@ def _why(tape: Any, lost: list, watched: list[tuple], asked: list[tuple], everyt
     if constants and before and all(tape not in recorded for recorded in before):
         return WrongStructure(
             "gradient-outside-the-tape",
-            "`tape.gradient` finds nothing: this tape was not recording when the other one was asked for its gradient.",
+            f"`tape.gradient` gave {given}: this tape was not recording when the other one was asked for its gradient.",
             "Which lines must the outer tape see? How far are they indented?",
         )
     if constants and before:
         return WrongStructure(
             "product-outside-the-tape",
-            "`tape.gradient` finds nothing: the tape has seen the first gradient, and not all that was made of it "
+            f"`tape.gradient` gave {given}: the tape has seen the first gradient, and not all that was made of it "
             "later, such as the product with `v`.",
             "Up to which line does the outer tape record? Where does the product stand?",
         )
@@ -130,13 +135,13 @@ def _why(tape: Any, lost: list, watched: list[tuple], asked: list[tuple], everyt
     if variables and not constants and not any(v.ref() in seen for v in variables):
         return WrongStructure(
             "forward-outside-the-tape",
-            "`tape.gradient` finds nothing: while the tape was recording, nothing used the parameters.",
+            f"`tape.gradient` gave {given}: while the tape was recording, nothing used the parameters.",
             "Which lines stand inside the `with tf.GradientTape()` block? The forward pass must be one of them.",
         )
     return WrongStructure(
         "graph-cut" if everything else "hidden-cut",
-        f"`tape.gradient` finds nothing for {'everything' if everything else 'some of what'} it was asked about: the way "
-        "from there to the target is not all on the tape.",
+        f"`tape.gradient` gave {given} for {'everything' if everything else 'some of what'} it was asked about: the "
+        "way from there to the target is not all on the tape.",
         "Follow it line by line: which one leaves TensorFlow (`.numpy()`, NumPy, a new constant or variable), stops "
         "gradients, or stands outside the `with` block?",
     )

@@ -1098,7 +1098,7 @@ def x_not_watched(f, x, v):
 
 @hessian_vector_product.chaff(
     "watched-by-another-tape",
-    "the inner tape watches `x`; the outer one was never told to.",
+    "one of the two tapes was told to watch `x`, and the other one was not.",
     "Each tape has to be told about a constant. To which of them did you say `watch`?",
 )
 def x_watched_by_the_inner_tape(f, x, v):
@@ -1546,7 +1546,7 @@ for _cause, _misconception, _hint, _answer in (
      "Who sets up all that a loss of Keras needs?",
      _LossWithoutSuper),
     ("one-choice-for-all", "a Python `if`, or `max`, asks a whole tensor; each entry has a choice of its own.",
-     "How many errors are there, and how many branches does an `if` take? Which function of TensorFlow chooses entry by "
+     "How many errors are there, and how many branches does an `if` take? Which function of TensorFlow chooses for each "
      "entry?",
      _loss_with(call=lambda self, y, y_hat: tf.reduce_mean(
          (self.q if y > y_hat else self.q - 1) * (y - y_hat), -1))),
@@ -1801,7 +1801,8 @@ for _cause, _misconception, _hint, _answer in (
     ("update-rebinds-the-name", "the parameter is not changed: a local name gets the new value.",
      "What does `=` do to a variable, and what does `assign`?",
      _optimizer_with(update_step=_rebound)),
-    ("state-in-python", "the velocities are kept in a list or a dict of Python: no graph sees them, and nobody saves them.",
+    ("state-in-python", "the velocities are kept in a list or a dict of Python: no graph sees them, and nobody "
+     "saves them.",
      "How often does your Python run inside `tf.function`? And who saves what it keeps?",
      _optimizer_with(build=_build_nothing, update_step=_made_in_python)),
     ("velocities-not-tracked", "the velocities are `tf.Variable`s of your own: they are not among "

@@ -933,7 +933,11 @@ def _kind_by_kind(rows: list[_Row]) -> list[Told]:
     for kind, some in by_kind.items():
         cause, words, step = _BY_KIND[kind]
         errors = {type(row.error).__name__ for row in some if row.yours is None}
-        if kind in ("shapes", "lengths", "keys", "kinds") and len(errors) == 1:
+        if (
+            kind in ("shapes", "lengths", "keys", "kinds")
+            and len(errors) == 1
+            and all(row.yours is None for row in some)
+        ):
             words = f"{words.rstrip('.')}: with `{errors.pop()}`, where the contract asks for a `ValueError`."
             words = words.replace("it goes unnoticed, or fails", "the function fails")
         reasons.append((cause, words, step))

@@ -325,4 +325,25 @@ EQUIVALENTS: list[Equivalent] = [
         ),
         "They differ in warnings, in the words of an error, or for tensors of another device or precision.",
     ),
+    Equivalent(
+        "log_sum_exp",
+        "axis-swapped",
+        ("return dY[..., None] * tf.nn.softmax(X)",),
+        "The last axis is the one that TensorFlow's softmax takes unless told otherwise.",
+    ),
+    Equivalent(
+        "ScaledDense",
+        "argument-left-out",
+        (
+            "self.kernel = self.add_weight(shape=(input_shape[-1], self.units))",
+            "self.bias = self.add_weight(shape=(self.units,), initializer='zeros')",
+        ),
+        "What a weight is called is free.",
+    ),
+    Equivalent(
+        "MomentumOptimizer",
+        "…",
+        ("pass", "velocity.assign(self.momentum * velocity - tf.cast(learning_rate, ….dtype) * gradient)"),
+        "An optimizer is built once; parameters, gradients and velocities are of one precision.",
+    ),
 ]

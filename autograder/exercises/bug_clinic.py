@@ -320,7 +320,7 @@ fix_cross_entropy_slopes = Exercise(
     reference=_cross_entropy_slopes,
     make_cases=_one_example_cases,
     partial_credit=False,
-    formula="dq = -p / q, and from it dz = q * (dq - (q * dq).sum()), which is q - p",
+    formula="`dq = -p / q`, and from it `dz = q * (dq - (q * dq).sum())`, which is `q - p`",
 )
 
 
@@ -457,6 +457,60 @@ def _(p, z):
 def _(p, z):
     q = _softmax(z)
     return -p / q, -p
+
+
+def _jacobian_slopes(jacobian):
+    """Answers with another Jacobian of the softmax."""
+
+    def answer(p, z):
+        q = _softmax(z)
+        return -p / q, jacobian(q) @ (-p / q)
+
+    return answer
+
+
+for _cause, _misconception, _hint, _jacobian in (
+    ("sign-in-the-jacobian", "the softmax's Jacobian has a plus where it has a minus: qᵢqⱼ is added, and it is taken "
+     "away.",
+     "If the logit of one class grows, do the probabilities of the others grow, too?",
+     lambda q: np.diag(q) + np.outer(q, q)),
+    ("sign-in-the-jacobian", "the softmax's Jacobian has q(1 − q) on its diagonal, and +qᵢqⱼ beside it, where a minus "
+     "belongs.",
+     "If the logit of one class grows, do the probabilities of the others grow, too?",
+     lambda q: np.diag(q) + np.outer(q, q) - 2 * np.diag(q**2)),
+    ("diagonal-twice", "the diagonal of the softmax's Jacobian lost q² twice: q(1 − q) has it already, and −qᵢqⱼ takes "
+     "it off once more.",
+     "Write out one entry of the diagonal. How often does q² stand there?",
+     lambda q: np.diag(q * (1 - q)) - np.outer(q, q)),
+    ("diagonal-missing", "the softmax's Jacobian lacks its diagonal: only −qᵢqⱼ is there.",
+     "How does a class's q change with its own logit?",
+     lambda q: -np.outer(q, q)),
+    ("ones-on-the-diagonal", "the diagonal of the softmax's Jacobian has a 1 in place of a q.",
+     "How does a class's q change with its own logit, if it is almost 0?",
+     lambda q: np.eye(len(q)) - np.outer(q, q)),
+    ("one-factor-only", "the softmax's Jacobian has qⱼ beside its diagonal, the same in each row: one factor of two.",
+     "By how much does qᵢ change with the logit of class j: on which of the two does that depend?",
+     lambda q: np.diag(q) - q),
+    ("sum-without-weights", "in the softmax's Jacobian qᵢ stands beside the diagonal, one factor of two: the slopes in "
+     "q are summed without their weights.",
+     "By how much does qᵢ change with the logit of class j: on which of the two does that depend?",
+     lambda q: np.diag(q) - q[:, None]),
+    ("no-case-for-the-diagonal", "each entry of the softmax's Jacobian is qᵢ(1 − qⱼ): that is right on the diagonal "
+     "only.",
+     "The two cases i = j and i ≠ j differ. What stands in place of the 1 beside the diagonal?",
+     lambda q: np.outer(q, 1 - q)),
+    ("no-case-for-the-diagonal", "each entry of the softmax's Jacobian is (1 − qᵢ)qⱼ: that is right on the diagonal "
+     "only.",
+     "The two cases i = j and i ≠ j differ. What stands in place of the 1 beside the diagonal?",
+     lambda q: np.outer(1 - q, q)),
+    ("mean-without-weights", "the plain mean of the slopes in q was taken off, not their mean with the weights q.",
+     "Which classes pull most on the sum below the fraction: all alike, or the likely ones?",
+     lambda q: np.diag(q) - np.outer(q, np.ones(len(q))) / len(q)),
+    ("factor-q-missing", "the last factor q is missing: the weighted mean was taken off, and then nothing multiplied.",
+     "From H to z there are two steps. What does the slope of eᶻ bring?",
+     lambda q: np.eye(len(q)) - np.outer(np.ones(len(q)), q)),
+):  # fmt: skip
+    fix_cross_entropy_slopes.chaff(_cause, _misconception, _hint)(_jacobian_slopes(_jacobian))
 
 
 @fix_cross_entropy_slopes.chaff(
@@ -630,7 +684,7 @@ fix_theta_slope = Exercise(
     reference=_theta_slope,
     make_cases=_theta_cases,
     partial_credit=False,
-    formula="dq_dtheta = x[:, None, None] * (np.diag(q) - np.outer(q, q)) in the chain rule: np.outer(x, q - p)",
+    formula="np.outer(x, q - p)",
 )
 
 
@@ -1164,6 +1218,54 @@ def _(dY, X, Ws):
 )
 def _(dY, X, Ws):
     return _residual(lambda dh, A, W, h, dY: dh + (dh * (1 - h**2)) @ W.T)(dY, X, Ws)
+
+
+@fix_residual_backward.chaff(
+    "slope-at-the-output",
+    "the tanh is taken anew of the h that came *out* of each layer; the slope belongs where the layer was on the way "
+    "forward, at the h that went in.",
+    "Follow one layer: which h is multiplied with its W on the way forward?",
+)
+def _(dY, X, Ws):
+    return _residual(lambda dh, A, W, h, dY: dh + (dh * (1 - np.tanh((h + A) @ W) ** 2)) @ W.T)(dY, X, Ws)
+
+
+@fix_residual_backward.chaff(
+    "slope-at-the-last-h",
+    "the slope of every tanh is computed from the last h, that of Y; each layer has an h of its own.",
+    "How many different h does the forward pass go through? What has to be kept of them?",
+)
+def _(dY, X, Ws):
+    before, activations = _states(X, Ws)
+    h = before[-1] + activations[-1]
+    return _residual(lambda dh, A, W, _, dY: dh + (dh * (1 - np.tanh(h @ W) ** 2)) @ W.T)(dY, X, Ws)
+
+
+@fix_residual_backward.chaff(
+    "slope-at-the-first-h",
+    "the slope of every tanh is computed from X; only the first layer gets that.",
+    "How many different h does the forward pass go through? What has to be kept of them?",
+)
+def _(dY, X, Ws):
+    return _residual(lambda dh, A, W, h, dY: dh + (dh * (1 - np.tanh(X @ W) ** 2)) @ W.T)(dY, X, Ws)
+
+
+@fix_residual_backward.chaff(
+    "tanh-twice",
+    "a tanh is taken of what is a tanh already.",
+    "tanh′ is 1 − tanh². Which of your arrays holds the tanh?",
+)
+def _(dY, X, Ws):
+    return _residual(lambda dh, A, W, h, dY: dh + (dh * (1 - np.tanh(A) ** 2)) @ W.T)(dY, X, Ws)
+
+
+@fix_residual_backward.chaff(
+    "through-added-twice",
+    "the name was given to the way through before the way around was added: the way through is added to itself.",
+    "What does `dh` hold when you add it? Print it before and after the line above.",
+)
+def _(dY, X, Ws):
+    return _residual(lambda dh, A, W, h, dY: 2 * (dh * (1 - A**2)) @ W.T)(dY, X, Ws)
 
 
 @fix_residual_backward.chaff(

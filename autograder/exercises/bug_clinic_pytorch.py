@@ -1,12 +1,15 @@
 """Chapter 13, PyTorch: what published tutorials get wrong, mended. What needs PyTorch itself: the module of answers."""
 
 import inspect
+import itertools
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
+from autograder.checking.call import call
 from autograder.checking.draw import labels, normal
 from autograder.checking.exercise import Case, Exercise
 from autograder.checking.score import Finding
@@ -349,7 +352,8 @@ fix_label_loss = Exercise(
 # FixedImageNet
 #
 # `FixedImageNet(side, hidden, classes)`: images (N, 1, side, side) to logits (N, classes), with the linear layers
-# `fc1`, from all pixels of an image, row by row, to `hidden`, and `fc2`, and ReLU between them.
+# `fc1`, from all pixels of an image, row by row, to `hidden`, and `fc2`, and ReLU between them. Images of another size
+# raise an error.
 
 
 def _see(answer: Callable) -> Callable:
@@ -365,6 +369,34 @@ def _see(answer: Callable) -> Callable:
         return _there_and_back(net, images, dY)
 
     return run
+
+
+def _refuses_other_sizes(answer: Callable, seed: int) -> Finding | None:
+    """Whether a net for images of 8 × 8 raises an error for some of 16 × 16, each of which has pixels for four."""
+    import torch
+
+    def answered() -> tuple[int, ...]:
+        net = answer(8, 5, 3)
+        net(torch.zeros(2, 1, 8, 8))  # so that a layer that waits for its size knows it
+        return tuple(net(torch.zeros(4, 1, 16, 16)).shape)
+
+    shape = call(answered, ()).value
+    if shape is None:
+        return None
+    what = f"A net for images of 8 × 8 got 4 images of 16 × 16, and gave logits of shape {shape} without an error."
+    if shape[0] == 4:
+        return Finding(
+            what,
+            "another-size-accepted",
+            "images of another size are cut, or shrunk, before they reach `fc1`.",
+            "Which of your lines would notice that an image has too many pixels?",
+        )
+    return Finding(
+        what,
+        "images-cut-in-pieces",
+        "a large image is cut into pieces, each of which is taken for an image.",
+        "Which axis of the images has to stay as it is? Which number tells how many rows there are?",
+    )
 
 
 def _linear(net, name: str, d: int, m: int):
@@ -414,6 +446,7 @@ FixedImageNet = Exercise(
     make_cases=_image_cases,
     arguments=("images", "W1", "b1", "W2", "b2", "dY"),
     adapt=_see,
+    properties=(_refuses_other_sizes,),
     partial_credit=False,
     formula="`self.fc2(torch.relu(self.fc1(images.flatten(1))))`",
     answers=ANSWERS,
@@ -437,11 +470,23 @@ def _without_momentum(answer):
 
 
 def _descend_plainly(answer: Callable) -> Callable:
-    return lambda *args: _descend(_without_momentum(answer))(*args)
+    """Where the weights are after the first step, after one without a gradient of B, after one with half the rate …"""
+
+    def run(start, grads, lr, other_lr):
+        path = _descend(_without_momentum(answer))(start, grads, lr, other_lr, 0.0)
+        found = {f"{name} after step {k}": path[name][k - 1] for k in (1, 3, 4) for name in start}
+        return found | {f"{name} after a restart": path[f"{name} after a restart"][-1] for name in start}
+
+    return run
 
 
 def _leaves_the_rest_alone(answer: Callable, seed: int) -> Finding | None:
     return _touches_only_the_weights(_without_momentum(answer), seed)
+
+
+def _plain_cases(rng: np.random.Generator) -> list[Case]:
+    cases = _descent_cases(rng)[:3]  # the last one is about momentum
+    return [replace(case, args=case.args[:4]) for case in cases]
 
 
 FixedSGD = Exercise(
@@ -451,8 +496,8 @@ FixedSGD = Exercise(
     "FixedSGD(params, lr)",
     ("A", "B", "C"),
     reference=None,
-    make_cases=_descent_cases,
-    arguments=("start", "grads", "lr", "other_lr", "momentum"),
+    make_cases=_plain_cases,
+    arguments=("start", "grads", "lr", "lr of B and C"),
     adapt=_descend_plainly,
     properties=(_leaves_the_rest_alone,),
     partial_credit=False,
@@ -522,15 +567,21 @@ def _look_up(answer: Callable) -> Callable:
             for name, member in vars(torch.optim).items()
             if inspect.isclass(member) and issubclass(member, torch.optim.Optimizer) and name != "Optimizer"
         }
-        unknown = [name for name in names if name.lower() not in known]
+        unknown = next((name for name in names if name.lower() not in known), None)
         try:
             found = _classes(answer(list(names)))
-        except ValueError as error:
-            if not unknown:
-                raise
-            return {"ValueError": 1} | _blamed(str(error), unknown[0], names)
-        if unknown:
-            return {"ValueError": 0, "the unknown name in its message": 0, "other names in its message": 0}
+        except (ValueError, LookupError, AttributeError, StopIteration) as error:
+            if unknown is not None:
+                _expect_blame(error, unknown, names)
+                return {"errors that name it": 1}
+            _refuse_blame(error, known, names)
+            raise
+        if unknown is not None:
+            raise WrongStructure(
+                "unknown-accepted",
+                f"“{unknown}” is the name of no optimizer: your function should raise a `ValueError`, and does not.",
+                "How would anybody learn that an article speaks of an optimizer that does not exist?",
+            )
         right = dict.fromkeys(known[name.lower()] for name in names)
         places = {f"place of {member.__name__}": found.index(member) + 1 if member in found else 0 for member in right}
         return {"length of the list": len(found)} | places
@@ -561,22 +612,72 @@ def _classes(found) -> list[type]:
     return list(found)
 
 
-def _blamed(message: str, unknown: str, names: list[str]) -> dict[str, int]:
-    """Whether a message has the unknown name in it; and others that were given, if it does not single that one out."""
+def _mentioned(name: str, text: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None
 
-    def mentioned(name: str, text: str) -> bool:
-        return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None
 
-    rest = message
+def _expect_blame(error: Exception, unknown: str, names: list[str]) -> None:
+    """Say so if an error is no ValueError, or its message does not single out the unknown name."""
+    if not isinstance(error, ValueError):
+        kind = type(error).__name__
+        raise WrongStructure(
+            {"KeyError": "key-error", "IndexError": "index-error"}.get(kind, "another-error"),
+            f"“{unknown}” is the name of no optimizer: your function should raise a `ValueError`, and raises "
+            f"`{kind}: {error}`.",
+            "Which kind of error tells the caller that the value of an argument is wrong?",
+        )
+    message = rest = str(error)
     for all_at_once in (repr(list(names)), repr(tuple(names)), ", ".join(names)):
         rest = rest.replace(all_at_once, "") if len(names) > 1 else rest
-    others = (
-        [] if mentioned(unknown, rest) else [name for name in names if name != unknown and mentioned(name, message)]
-    )
-    return {
-        "the unknown name in its message": int(mentioned(unknown, message)),
-        "other names in its message": len(others),
-    }
+    if _mentioned(unknown, rest):
+        return
+    others = any(name != unknown and _mentioned(name, message) for name in names)
+    if _mentioned(unknown, message) and others:
+        raise WrongStructure(
+            "error-names-all",
+            f"The message of your `ValueError` lists all names, and not “{unknown}” alone.",
+            "Which of the names in your message is the wrong one?",
+        )
+    if not _mentioned(unknown, message):
+        raise WrongStructure(
+            "error-names-another" if others else "error-names-nothing",
+            f"The message of your `ValueError` should name “{unknown}”; it "
+            + (f"says “{message}”." if message else "is empty."),
+            "If fifty names are handed over, how does one find the wrong one?",
+        )
+
+
+def _refuse_blame(error: Exception, known: dict[str, type], names: list[str]) -> None:
+    """Say so if a ValueError is about names that are all right."""
+    if isinstance(error, ValueError) and names:
+        about = next((name for name in names if _mentioned(name, str(error))), names[0])
+        meant = known[about.lower()].__name__
+        raise WrongStructure(
+            "known-refused",
+            f"Your function raises `ValueError: {error}`; “{about}” means `torch.optim.{meant}`.",
+            "Where does your function learn which classes torch.optim has? How are the two spellings compared?",
+        )
+
+
+def _explain_order(answer: Callable) -> Finding | None:
+    """Are the right classes there, each once, and in another order?"""
+    import torch
+
+    known = {name.lower(): getattr(torch.optim, name) for name in ("SGD", "Adam", "RMSprop", "Adagrad", "NAdam")}
+    for names in itertools.permutations(known, 3):
+        right = [known[name] for name in names]
+        found = call(answer, (list(names),)).value
+        if not isinstance(found, list | tuple) or len(found) != 3 or {*found} != {*right}:
+            return None
+        if list(found) != right:
+            listed = ", ".join(member.__name__ for member in found)
+            return Finding(
+                f"For `{list(names)}` your list is {listed}.",
+                "order-lost",
+                "the classes come in another order than the names: a set keeps none, and sorting makes one of its own.",
+                "Which containers of Python remember the order in which things came?",
+            )
+    return None
 
 
 def _name_cases(rng: np.random.Generator) -> list[Case]:
@@ -618,6 +719,7 @@ fix_optimizer_names = Exercise(
     reference=None,
     make_cases=_name_cases,
     adapt=_look_up,
+    explain=_explain_order,
     partial_credit=False,
     formula="a dict from `name.lower()` to the class, for the classes among `vars(torch.optim).values()` that are "
     "derived from `Optimizer`; `dict.fromkeys` keeps each once, in order",

@@ -142,6 +142,22 @@ def loop_unchanged(model, optimizer, loss_fn, batches):
 
 
 @fix_training_loop.chaff(
+    "arguments-swapped",
+    "`loss_fn` got the labels first, as a loss of Keras wants them.",
+    "In which order does a loss of PyTorch want predictions and labels? Compare with the published loop.",
+)
+def labels_first(model, optimizer, loss_fn, batches):
+    losses = []
+    for X, y in batches:
+        optimizer.zero_grad()
+        loss = loss_fn(y, model(X))
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+@fix_training_loop.chaff(
     "zero-grad-once",
     "`zero_grad` runs once for all batches: from the second batch on, each gradient is added to those before it.",
     "How often does `backward` run, and how often `zero_grad`?",
@@ -1001,6 +1017,25 @@ def label_loss_of_the_largest(logits, y):
 
 
 @fix_label_loss.chaff(
+    "arguments-swapped",
+    "the loss got the labels first, as a loss of Keras wants them.",
+    "In which order does a loss of PyTorch want logits and labels?",
+)
+def label_loss_of_labels_first(logits, y):
+    return nn.CrossEntropyLoss()(y, logits)
+
+
+@fix_label_loss.chaff(
+    "target-with-two-axes",
+    "what the loss takes for labels has two axes: it is the logits, if the labels stand first as in Keras, or rows of "
+    "one-hot numbers.",
+    "What shape has each of the two arguments of your loss, and which of them comes first?",
+)
+def label_loss_of_floats_first(logits, y):
+    return nn.CrossEntropyLoss()(y.to(logits.dtype), logits)
+
+
+@fix_label_loss.chaff(
     "double-softmax",
     "a softmax stands before the cross-entropy, which takes one itself.",
     "What does `CrossEntropyLoss` expect, probabilities or logits?",
@@ -1206,7 +1241,7 @@ class ImagesViewed(_ImageNet):
 @FixedImageNet.wheat
 class ImagesReshaped(_ImageNet):
     def flat(self, images):
-        return torch.reshape(images, (-1, self.side**2))
+        return torch.reshape(images, (len(images), self.side**2))
 
 
 @FixedImageNet.wheat
@@ -1289,6 +1324,17 @@ class ImagesInOneRow(_ImageNet):
 class ImagesMixed(_ImageNet):
     def flat(self, images):
         return images.reshape(self.side * self.side, -1).T
+
+
+@FixedImageNet.chaff(
+    "images-cut-in-pieces",
+    "the rows are made of so many pixels each, however large an image is: a larger one is cut into pieces, each of "
+    "which is taken for an image.",
+    "Which axis of the images has to stay as it is? Which number tells how many rows there are?",
+)
+class ImagesCutInPieces(_ImageNet):
+    def flat(self, images):
+        return images.reshape(-1, self.side * self.side)
 
 
 @FixedImageNet.chaff(
@@ -1826,6 +1872,25 @@ def double_softmax_unchanged(logits, y):
 
 
 @fix_double_softmax.chaff(
+    "arguments-swapped",
+    "the loss got the labels first, as a loss of Keras wants them.",
+    "In which order does a loss of PyTorch want logits and labels?",
+)
+def double_softmax_of_labels_first(logits, y):
+    return nn.functional.cross_entropy(y, logits), logits.softmax(1)
+
+
+@fix_double_softmax.chaff(
+    "target-with-two-axes",
+    "what the loss takes for labels has two axes: it is the logits, if the labels stand first as in Keras, or rows of "
+    "one-hot numbers.",
+    "What shape has each of the two arguments of your loss, and which of them comes first?",
+)
+def double_softmax_of_floats_first(logits, y):
+    return nn.functional.nll_loss(y, logits.log_softmax(1)), logits.softmax(1)
+
+
+@fix_double_softmax.chaff(
     "logits-returned",
     "the softmax is gone altogether: what is returned as probabilities are the logits.",
     "Do your rows add up to 1?",
@@ -2120,7 +2185,8 @@ def names_as_a_tuple(names):
 
 @fix_optimizer_names.chaff(
     "unchanged",
-    "each name is looked up letter by letter: another spelling is not found, and one that comes twice is listed twice.",
+    "`getattr` compares letter by letter, capitals too: another spelling is not found, or is a module; and what comes "
+    "twice is listed twice.",
     "What is the class called in PyTorch that an article calls “AdaGrad”? How often may it stand in the list?",
 )
 def names_unchanged(names):
@@ -2285,6 +2351,16 @@ def names_with_everything(names):
 def names_with_a_key_error(names):
     known = _optimizers()
     return list(dict.fromkeys(known[name.lower()] for name in names))
+
+
+@fix_optimizer_names.chaff(
+    "known-refused",
+    "the function knows some optimizers of PyTorch only, and refuses the others.",
+    "Where could your function learn which classes torch.optim has, so that none is forgotten?",
+)
+def names_of_a_short_table(names):
+    known = {name: member for name, member in _optimizers().items() if name in ("sgd", "adam", "adagrad", "rmsprop")}
+    return list(dict.fromkeys(_all_of(names, known)))
 
 
 @fix_optimizer_names.chaff(

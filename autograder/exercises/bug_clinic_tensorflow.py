@@ -174,7 +174,8 @@ def _with_slope(answer: Callable) -> Callable:
                     loss = answer(tf.constant(labels), Z)
                 except (ValueError, tf.errors.InvalidArgumentError):
                     if (found := _told_apart(answer)) is not None:
-                        raise WrongStructure(found.cause, found.likely, found.next_step) from None
+                        said = found.likely[0].upper() + found.likely[1:]
+                        raise WrongStructure(found.cause, said, found.next_step) from None
                     raise
             if loss is None:
                 return None
@@ -202,19 +203,19 @@ def _told_apart(answer: Callable) -> Finding | None:
         (
             lambda: well(rows.astype(int), 5),
             "told-by-dtype",
-            "The two kinds are told apart by their dtype; one-hot rows may be integers, too.",
+            "the two kinds are told apart by their dtype; one-hot rows may be integers, too.",
             "What else differs between `(N,)` labels and `(N, C)` rows?",
         ),
         (
             lambda: well(np.array([2, 0, 3, 1]), 4),
             "told-by-a-length",
-            "Labels that are as many as there are classes are taken for one-hot rows; so are N integers, if N = C.",
+            "labels that are as many as there are classes are taken for one-hot rows; so are N integers, if N = C.",
             "How many axes has either kind?",
         ),
         (
             lambda: well(np.array([1, 0, 1]), 5),
             "told-by-values",
-            "Labels of which none is above 1 are taken for one-hot rows; integers may be so small, too.",
+            "labels of which none is above 1 are taken for one-hot rows; integers may be so small, too.",
             "How many axes has either kind?",
         ),
     ):
@@ -262,9 +263,9 @@ def _explain_family(answer: Callable) -> Finding | None:
     if (found := _told_apart(answer)) is not None:
         return found
     kinds = []
-    for kind, labels in (("integers", np.array([2, 0, 4, 3])), ("one-hot rows", np.eye(5)[[2, 0, 4, 3]])):
-        logits = _logits_for(labels, 5)
-        if any(_loss_is(answer, labels, logits, lambda *args, k=k: _of_probabilities(*args)[k]) for k in (0, 1)):
+    for kind, y in (("integers", np.array([2, 0, 4, 3])), ("one-hot rows", np.eye(5)[[2, 0, 4, 3]])):
+        logits = _logits_for(y, 5)
+        if any(_loss_is(answer, y, logits, lambda *args, k=k: _of_probabilities(*args)[k]) for k in (0, 1)):
             kinds.append(kind)
     if not kinds:
         return None

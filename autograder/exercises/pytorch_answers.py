@@ -169,7 +169,7 @@ for _cause, _misconception, _hint, _answer, *_tells in (
      _chaff_grads(logits=lambda t, X: torch.relu(_logits(t, X)))),
     ("remembers", "a dropout is active: every call gives other gradients.",
      "Is there anything random in the network of chapter 6?",
-     _chaff_grads(logits=_hidden(lambda A: F.dropout(A, 0.5)))),
+     _chaff_grads(logits=lambda t, X: _logits(t, F.dropout(torch.tensor(X), 0.5).numpy()))),
 ):  # fmt: skip
     torch_grads.chaff(_cause, _misconception, _hint, *_tells)(_answer)
 
@@ -182,6 +182,29 @@ for _cause, _misconception, _hint, _answer, *_tells in (
 def item_before_backward(params, X, y):
     leaves = _leaves(params)
     F.cross_entropy(_logits(leaves, X), torch.tensor(y)).item().backward()
+    return _grads(leaves)
+
+
+@torch_grads.chaff(
+    "arguments-swapped",
+    "`cross_entropy` got the labels first, as a loss of Keras wants them.",
+    "In which order does a loss of PyTorch want logits and labels?",
+)
+def labels_first(params, X, y):
+    leaves = _leaves(params)
+    F.cross_entropy(torch.tensor(y), _logits(leaves, X)).backward()
+    return _grads(leaves)
+
+
+@torch_grads.chaff(
+    "target-with-two-axes",
+    "what the loss takes for labels has two axes: it is the logits, if the labels stand first as in Keras, or rows of "
+    "one-hot numbers.",
+    "What shape has each of the two arguments of your loss, and which of them comes first?",
+)
+def target_with_two_axes(params, X, y):
+    leaves = _leaves(params)
+    F.nll_loss(torch.tensor(y), _logits(leaves, X).log_softmax(1)).backward()
     return _grads(leaves)
 
 
@@ -429,7 +452,9 @@ def loss_after_the_step(model, optimizer, loss_fn, X, y):
 
 
 @torch_train_step.chaff(
-    "arguments-swapped", "`loss_fn` got the labels first.", "In which order does a loss want predictions and labels?"
+    "arguments-swapped",
+    "`loss_fn` got the labels first, as a loss of Keras wants them.",
+    "In which order does a loss of PyTorch want predictions and labels?",
 )
 def arguments_swapped(model, optimizer, loss_fn, X, y):
     optimizer.zero_grad()
@@ -1957,10 +1982,6 @@ for _cause, _misconception, _hint, _answer in (
      "How many rows and how many columns has the result, if the picture is 7 × 5?",
      _conv(lambda self, X: (self.weight.flatten(1) @ self.patches(X) + self.bias[:, None])
            .view(len(X), -1, self.size(X)[0], self.size(X)[0]))),
-    ("places-as-a-square", "the result is taken for a square picture, whose side is the root of the number of places.",
-     "How many rows and how many columns has the result, if the picture is 7 × 5?",
-     _conv(lambda self, X: (self.weight.flatten(1) @ self.patches(X) + self.bias[:, None])
-           .view(len(X), len(self.bias), *2 * [int(self.patches(X).shape[-1] ** 0.5)]))),
     ("stride-ignored", "the stride is always 1.", "To which of `unfold`'s options does your stride go?",
      _fixed(stride=1)),
     ("padding-ignored", "nothing is padded.", "To which of `unfold`'s options does your padding go?",

@@ -1546,8 +1546,8 @@ for _cause, _misconception, _hint, _answer in (
      "Who sets up all that a loss of Keras needs?",
      _LossWithoutSuper),
     ("one-choice-for-all", "a Python `if`, or `max`, asks a whole tensor; each entry has a choice of its own.",
-     "How many errors are there, and how many branches does an `if` take? Which function of TensorFlow chooses for each "
-     "entry?",
+     "How many errors are there, and how many branches does an `if` take? Which function of TensorFlow chooses entry "
+     "by entry?",
      _loss_with(call=lambda self, y, y_hat: tf.reduce_mean(
          (self.q if y > y_hat else self.q - 1) * (y - y_hat), -1))),
     ("one-choice-for-all", "one choice is made for all entries, by `tf.reduce_all`; each has a choice of its own.",

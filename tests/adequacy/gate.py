@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, wraps
 from unittest import mock
 
 import numpy as np
@@ -84,9 +84,14 @@ def stub_of(exercise: Exercise | Derivation) -> Callable:
     reference = reference_of(exercise)
     if not inspect.isclass(reference):
         return stub
-    methods = {name: member for name, member in vars(reference).items() if callable(member)}
-    stubs = {name: staticmethod(stub) if isinstance(m, staticmethod) else stub for name, m in methods.items()}
-    return type(reference.__name__, reference.__bases__, stubs)
+    methods = {name: _unwritten(member) for name, member in vars(reference).items() if callable(member)}
+    return type(reference.__name__, reference.__bases__, methods)
+
+
+def _unwritten(member: Callable) -> Callable | staticmethod:
+    """A method of the same signature, into which Keras looks."""
+    method = wraps(member)(lambda *args, **options: stub())
+    return staticmethod(method) if isinstance(member, staticmethod) else method
 
 
 @cache

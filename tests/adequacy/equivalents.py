@@ -346,4 +346,19 @@ EQUIVALENTS: list[Equivalent] = [
         ("pass", "velocity.assign(self.momentum * velocity - tf.cast(learning_rate, ….dtype) * gradient)"),
         "An optimizer is built once; parameters, gradients and velocities are of one precision.",
     ),
+    Equivalent(
+        "Affine Conv2d",
+        "other-function",
+        (
+            "self.weight = nn.Parameter(torch.ones(…",
+            "self.bias = nn.Parameter(torch.ones(…",
+        ),
+        "The weights are drawn a line later, and where biases start is free.",
+    ),
+    Equivalent(
+        "Conv2d",
+        "name-swapped",
+        ("return Y.view(len(patches), -1, rows, columns)", "return Y.view(len(Y), -1, rows, columns)"),
+        "All three have one entry, or row, for each example.",
+    ),
 ]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cache, wraps
+from functools import cache
 from unittest import mock
 
 import numpy as np
@@ -89,8 +89,12 @@ def stub_of(exercise: Exercise | Derivation) -> Callable:
 
 
 def _unwritten(member: Callable) -> Callable | staticmethod:
-    """A method of the same signature, into which Keras looks."""
-    method = wraps(member)(lambda *args, **options: stub())
+    """A method that is still to be written, with its signature, into which Keras looks."""
+
+    def method(*args: object, **options: object) -> None:
+        raise NotImplementedError
+
+    method.__signature__ = inspect.signature(member)
     return staticmethod(method) if isinstance(member, staticmethod) else method
 
 

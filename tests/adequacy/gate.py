@@ -84,7 +84,7 @@ def stub_of(exercise: Exercise | Derivation) -> Callable:
     reference = reference_of(exercise)
     if not inspect.isclass(reference):
         return stub
-    methods = {name: _unwritten(member) for name, member in vars(reference).items() if callable(member)}
+    methods = {name: _unwritten(member) for name, member in vars(reference).items() if inspect.isroutine(member)}
     return type(reference.__name__, reference.__bases__, methods)
 
 

@@ -129,10 +129,11 @@ def product(exercise: Exercise, f: Callable, name: str, wide: Wide) -> Finding |
             ratios = []
             for (record, _, _), answer, (first, second) in zip(wide, answers, tables, strict=True):
                 t = first[i] * second[j]
-                c = float(t @ answer) / float(t @ t) if t.any() else 0.0
+                size = float(t @ t)  # 0 also where tiny numbers underflow
+                c = float(t @ answer) / size if size else 0.0
                 if not same(c * t, answer, 1e-7):
                     break
-                if t.any():
+                if size:
                     ratios.append((record.case.sizes, c))
             else:
                 if len(ratios) < 3 or (in_words := formula(ratios)) is None or keys[i] == texts[j] == name:

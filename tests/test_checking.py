@@ -15,6 +15,8 @@ from autograder import check
 from autograder.checking import variants
 from autograder.checking.call import TimeLimit, call
 from autograder.checking.compare import agrees, same
+from autograder.checking.errors import error_text
+from autograder.checking.exercise import Case, Exercise
 from autograder.checking.score import Finding, Score
 from autograder.exercises import EXERCISES
 
@@ -237,6 +239,42 @@ def test_printing_without_end_is_cut():
     assert len(call(f, ()).printed) == 200
 
 
+def test_what_was_printed_is_quoted_to_the_end_of_a_word():
+    def f(Y_hat, Y):
+        print("the predictions of the whole batch, one by one:", list(range(100)))
+        return np.mean((Y_hat - Y) ** 2)
+
+    assert check(f, "mse").findings[-1].what == (
+        "Your function printed: `the predictions of the whole batch, one by one: [0, 1, 2, …`"
+    )
+
+
+def test_printing_only_spaces_is_quoted_as_nothing():
+    def f(Y_hat, Y):
+        print()
+        return np.mean((Y_hat - Y) ** 2)
+
+    assert check(f, "mse").findings[-1].what == "Your function printed: ``"
+
+
+@pytest.mark.parametrize(
+    ("said", "quoted"),
+    [
+        ("plain", "plain"),
+        ("\n first \n second", "first"),
+        (
+            "Exception encountered when calling Mine.call().\n\n\x1b[1mMatrix size-incompatible\x1b[0m\n\nArguments:",
+            "Matrix size-incompatible",
+        ),
+        ("{{function_node __wrapped__MatMul}} In[0]: [7,5], In[1]: [3,5]", "In[0]: [7,5], In[1]: [3,5]"),
+        ("Exception encountered when calling f().", "Exception encountered when calling f()."),
+        ("", ""),
+    ],
+)
+def test_an_error_is_quoted_without_its_wrapping(said, quoted):
+    assert error_text(ValueError(said)) == quoted
+
+
 # Verdict
 
 
@@ -412,6 +450,23 @@ def test_a_card_names_nothing_that_the_learner_has_not_written():
     assert words == "something is not applied to `y`"
     words = variants._in_known_words("`exp` is not applied to `Z`, where `P` is computed", {"Z", "P"})
     assert words == "`exp` is not applied to `Z`, where `P` is computed"
+
+
+def test_quantities_that_underflow_break_no_rung():
+    exercise = Exercise(
+        "tiny",
+        "00-none",
+        1,
+        "tiny(a, b)",
+        ("c",),
+        reference=lambda a, b: a + b,
+        make_cases=lambda rng: [
+            Case(f"N = {n}", (rng.random(n), tiny * rng.random(n)), {"N": n})
+            for n, tiny in ((3, 1e-85), (5, 1e-85), (7, 1))
+        ],
+    )
+    (finding,) = exercise.check(lambda a, b: a * b**2, 0).findings
+    assert "Looking for the cause failed" not in finding.what
 
 
 def test_a_number_in_place_of_an_expression_is_named():

@@ -14,11 +14,17 @@ if TYPE_CHECKING:
 
 
 def error_text(error: BaseException) -> str:
-    """The first line of what an exception says; an exception of a learner's own may fail even at that."""
+    """The first line of what an exception says; an exception of a learner's own may fail even at that.
+
+    Without what TensorFlow and Keras wrap around it: where it happened, colours, names of nodes of the graph.
+    """
     try:
-        lines = str(error).strip().splitlines()
+        text = re.sub(r"\x1b\[[\d;]*m|\{\{.*?\}\}", "", str(error))
     except Exception:
         return ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
+        del lines[0]
     return lines[0] if lines else ""
 
 

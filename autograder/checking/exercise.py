@@ -419,17 +419,23 @@ def _notes(records: list[Record]) -> list[Finding]:
     printed = next((record.call.printed for record in records if record.call.printed), "")
     notes = []
     if printed:
-        notes.append(Finding(f"Your function printed: `{printed.splitlines()[0][:60]}` …", "prints", note=True))
+        notes.append(Finding(f"Your function printed: `{_cut(printed, 60)}`", "prints", note=True))
     warned = next((record for record in records if record.call.warnings), None)
     if warned is not None:
         notes.append(
             Finding(
-                f"In the case “{warned.case.name}” there was a warning: `{warned.call.warnings[0][:90]}`",
+                f"In the case “{warned.case.name}” there was a warning: `{_cut(warned.call.warnings[0], 90)}`",
                 "warns",
                 note=True,
             )
         )
     return notes
+
+
+def _cut(text: str, width: int) -> str:
+    """The first line, to that many characters; a longer one ends with a whole word."""
+    line = next(iter(text.strip().splitlines()), "")
+    return line if len(line) <= width else f"{line[:width].rpartition(' ')[0] or line[:width]} …"
 
 
 def _in_single_precision(value: Any) -> Any:

@@ -165,7 +165,8 @@ def _factor_in_words(c: float, power: dict[str, int]) -> tuple[str, str, str, st
             "constant-factor",
             (number or f"{c:.6g}").replace("−", "−1") if number == "−" else (number or f"{c:.6g}"),
             f"a constant factor is missing or too much{sign}.",
-            "Does the loss carry a ½, or a square whose derivative brings a 2? Follow that number through your lines.",
+            "Which constants has the definition (a ½, a rate, a weight), and which does a derivative bring (the 2 of a "
+            "square)? Follow each of them through your lines.",
         )
     if number is None and list(power.values()) == [1] and c and abs(1 / c - round(1 / c)) < 1e-6:
         size, (axis,) = f"{1 / c:.0f}", power

@@ -15,18 +15,18 @@ from autograder.checking.exercise import Case, Exercise
 from autograder.checking.score import Finding
 from autograder.checking.structure import WrongStructure
 from autograder.exercises.network import two_layer_case
-from autograder.exercises.pytorch import (
+from autograder.exercises.shared_pytorch import (
     MOMENTUM,
-    _a_tensor,
-    _array,
-    _descend,
-    _descent_cases,
-    _kind,
-    _made,
-    _model,
-    _refuse_parameters,
-    _there_and_back,
-    _touches_only_the_weights,
+    a_tensor,
+    as_array,
+    descend,
+    descent_cases,
+    instance_of,
+    kind_of,
+    refuse_parameters,
+    there_and_back,
+    touches_only_the_weights,
+    two_layer_model,
 )
 
 CHAPTER = "13-bug-clinic"
@@ -44,7 +44,7 @@ def _train(loop: Callable) -> Callable:
     def run(params, batches, lr):
         import torch
 
-        model = _model(params)
+        model = two_layer_model(params)
         optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=MOMENTUM)
         bias, found, grads_of_steps, emptied = model[-1].bias, [], [], []
         bias.register_hook(lambda grad: found.append(grad.clone()))
@@ -96,14 +96,14 @@ def _floats(losses) -> np.ndarray:
     if not isinstance(losses, list | tuple | np.ndarray):
         raise WrongStructure(
             "no-list",
-            f"Expected a list of floats, one for each batch; got {_kind(losses)}.",
+            f"Expected a list of floats, one for each batch; got {kind_of(losses)}.",
             "Where does each loss go when its batch is done?",
         )
     for loss in losses:
         if not isinstance(loss, float | np.floating):
             raise WrongStructure(
                 "wrong-type",
-                f"Expected a list of floats; {_kind(loss)} is in it.",
+                f"Expected a list of floats; {kind_of(loss)} is in it.",
                 "A tensor drags its whole graph along. What makes a number of a tensor that has one entry?",
             )
     return np.array(losses, dtype=float)
@@ -160,7 +160,7 @@ def _build(answer: Callable) -> Callable:
         layers = _layers_as_they_are_called(net, torch.tensor(X))
         _expect_sizes(layers, sizes)
         _fill_layers(net, layers, params)
-        result = _there_and_back(net, X, dY)
+        result = there_and_back(net, X, dY)
         if "dX" not in result:
             return result  # of another shape: no gradient can be asked for
         for _ in range(2):
@@ -182,7 +182,9 @@ def _two(value, first: str, second: str) -> tuple:
         raise WrongStructure("returned-none", "The function returned `None`.", "Is there a `return` on every path?")
     if not (isinstance(value, tuple | list) and len(value) == 2):
         raise WrongStructure(
-            "no-pair", f"Expected two results, {first} and {second}; got {_kind(value)}.", "What stands after `return`?"
+            "no-pair",
+            f"Expected two results, {first} and {second}; got {kind_of(value)}.",
+            "What stands after `return`?",
         )
     return tuple(value)
 
@@ -196,12 +198,12 @@ def _expect_adam(net, optimizer) -> None:
         )
     if not isinstance(net, torch.nn.Module):
         raise WrongStructure(
-            "no-module", f"Expected a net made of `nn.Module`; got {_kind(net)}.", "What is a net made of?"
+            "no-module", f"Expected a net made of `nn.Module`; got {kind_of(net)}.", "What is a net made of?"
         )
     if not isinstance(optimizer, torch.optim.Adam) or isinstance(optimizer, torch.optim.AdamW):
         raise WrongStructure(
             "another-optimizer",
-            f"Expected a `torch.optim.Adam`; got {_kind(optimizer)}.",
+            f"Expected a `torch.optim.Adam`; got {kind_of(optimizer)}.",
             "Which optimizer did the published code choose?",
         )
 
@@ -255,7 +257,7 @@ def _fill_layers(net, layers: list, params: dict[str, np.ndarray]) -> None:
             layer.weight.copy_(torch.tensor(params[f"W{k}"].T))
             layer.bias.copy_(torch.tensor(params[f"b{k}"]))
     own = {id(p) for layer in layers for p in layer.parameters()}
-    _refuse_parameters(net, [name for name, p in net.named_parameters() if id(p) in own])
+    refuse_parameters(net, [name for name, p in net.named_parameters() if id(p) in own])
 
 
 def _build_cases(rng: np.random.Generator) -> list[Case]:
@@ -311,12 +313,12 @@ def _label_loss(answer: Callable) -> Callable:
 def _loss_and_slope(loss, logits) -> dict[str, np.ndarray]:
     import torch
 
-    loss = _a_tensor(loss, "The loss")
+    loss = a_tensor(loss, "The loss")
     found = {"loss": loss.detach().numpy().copy()}
     if loss.shape != ():
         return found  # there is no gradient of several numbers at once
     grads = torch.autograd.grad(loss, logits, allow_unused=True) if loss.requires_grad else (None,)
-    return found | {"dlogits": _array(grads[0], logits)}
+    return found | {"dlogits": as_array(grads[0], logits)}
 
 
 def _label_cases(rng: np.random.Generator, scale: float) -> list[Case]:
@@ -361,12 +363,12 @@ def _see(answer: Callable) -> Callable:
         import torch
 
         side, (hidden, classes) = images.shape[-1], W2.shape
-        net = _made(answer, torch.nn.Module, side, hidden, classes).double()
+        net = instance_of(answer, torch.nn.Module, side, hidden, classes).double()
         if any(isinstance(module, torch.nn.LazyLinear) for module in net.modules()):
             net(torch.tensor(images))  # now it knows its sizes
         layers = [_linear(net, "fc1", side * side, hidden), _linear(net, "fc2", hidden, classes)]
         _fill_layers(net, layers, {"W1": W1, "b1": b1, "W2": W2, "b2": b2})
-        return _there_and_back(net, images, dY)
+        return there_and_back(net, images, dY)
 
     return run
 
@@ -408,7 +410,7 @@ def _linear(net, name: str, d: int, m: int):
         listed = ", ".join(f"`{other}`" for other, _ in net.named_children()) or "none"
         raise WrongStructure(
             "layer-missing",
-            f"`self.{name}` should be an `nn.Linear` and is {_kind(layer)}; the layers are: {listed}.",
+            f"`self.{name}` should be an `nn.Linear` and is {kind_of(layer)}; the layers are: {listed}.",
             "Which two layers does the exercise name, and how?",
         )
     found = layer.in_features, layer.out_features
@@ -473,7 +475,7 @@ def _descend_plainly(answer: Callable) -> Callable:
     """Where the weights are after the first step, after one without a gradient of B, after one with half the rate …"""
 
     def run(start, grads, lr, other_lr):
-        path = _descend(_without_momentum(answer))(start, grads, lr, other_lr, 0.0)
+        path = descend(_without_momentum(answer))(start, grads, lr, other_lr, 0.0)
         found = {f"{name} after step {k}": path[name][k - 1] for k in (1, 3, 4) for name in start}
         return found | {f"{name} after a restart": path[f"{name} after a restart"][-1] for name in start}
 
@@ -481,11 +483,11 @@ def _descend_plainly(answer: Callable) -> Callable:
 
 
 def _leaves_the_rest_alone(answer: Callable, seed: int) -> Finding | None:
-    return _touches_only_the_weights(_without_momentum(answer), seed)
+    return touches_only_the_weights(_without_momentum(answer), seed)
 
 
 def _plain_cases(rng: np.random.Generator) -> list[Case]:
-    cases = _descent_cases(rng)[:3]  # the last one is about momentum
+    cases = descent_cases(rng)[:3]  # the last one is about momentum
     return [replace(case, args=case.args[:4]) for case in cases]
 
 
@@ -527,7 +529,7 @@ def _loss_and_probabilities(answer: Callable) -> Callable:
         if not isinstance(probabilities, torch.Tensor | np.ndarray):
             raise WrongStructure(
                 "no-probabilities",
-                f"The probabilities should be a tensor (N, C); got {_kind(probabilities)}.",
+                f"The probabilities should be a tensor (N, C); got {kind_of(probabilities)}.",
                 "Which line makes them?",
             )
         P = torch.as_tensor(probabilities).detach().numpy().copy()
@@ -594,7 +596,7 @@ def _classes(found) -> list[type]:
         raise WrongStructure("returned-none", "The function returned `None`.", "Is there a `return` on every path?")
     if not isinstance(found, list | tuple):
         raise WrongStructure(
-            "no-list", f"Expected a list of classes; got {_kind(found)}.", "Which of them has an order?"
+            "no-list", f"Expected a list of classes; got {kind_of(found)}.", "Which of them has an order?"
         )
     for member in found:
         if isinstance(member, str):
@@ -606,7 +608,7 @@ def _classes(found) -> list[type]:
         if not isinstance(member, type):
             raise WrongStructure(
                 "no-class",
-                f"Expected a list of classes; in it is {_kind(member)}.",
+                f"Expected a list of classes; in it is {kind_of(member)}.",
                 "What stands in your list for a name that is none of an optimizer?",
             )
     return list(found)

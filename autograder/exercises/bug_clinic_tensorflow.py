@@ -28,13 +28,13 @@ from autograder.checking.draw import labels, normal
 from autograder.checking.exercise import Case, Exercise
 from autograder.checking.score import Finding
 from autograder.checking.structure import WrongStructure
-from autograder.exercises.tensorflow import (
-    _cross_entropy,
-    _double,
-    _keras_in_order,
-    _no_gradient_lost,
-    _pairs_in_order,
-    _ready,
+from autograder.exercises.shared_tensorflow import (
+    double,
+    keras_in_order,
+    mean_cross_entropy,
+    no_gradient_lost,
+    pairs_in_order,
+    ready,
 )
 
 CHAPTER = "13-bug-clinic"
@@ -50,11 +50,11 @@ def _passes(loop: Callable) -> Callable:
 
     def run(W, b, batches, lr):
         model = _model_class()(W, b)
-        with _tapes_entered(), _no_gradient_lost(), _pairs_in_order():
-            losses = loop(model, _cross_entropy, [(_double(X), tf.constant(y)) for X, y in batches], lr)
+        with _tapes_entered(), no_gradient_lost(), pairs_in_order():
+            losses = loop(model, mean_cross_entropy, [(double(X), tf.constant(y)) for X, y in batches], lr)
         return {"losses": _numbers(losses), "W": model.W.numpy(), "b": model.b.numpy()}
 
-    return _ready(run, fix_tape_loop, loop)
+    return ready(run, fix_tape_loop, loop)
 
 
 @cache
@@ -167,7 +167,7 @@ def _with_slope(answer: Callable) -> Callable:
 
     def run(labels, logits):
         Z = tf.constant(logits)
-        with _no_gradient_lost():
+        with no_gradient_lost():
             with tf.GradientTape() as tape:
                 tape.watch(Z)
                 try:
@@ -187,7 +187,7 @@ def _with_slope(answer: Callable) -> Callable:
                 )
             return {"loss": loss.numpy(), "dlogits": tf.convert_to_tensor(tape.gradient(loss, Z)).numpy()}
 
-    return _ready(run, fix_loss_family, answer)
+    return ready(run, fix_loss_family, answer)
 
 
 def _told_apart(answer: Callable) -> Finding | None:
@@ -325,7 +325,7 @@ def _in_one_graph(answer: Callable) -> Callable:
     import tensorflow as tf
 
     def run(xs):
-        with _loops_end(), _keras_in_order():
+        with _loops_end(), keras_in_order():
             graph = answer if getattr(answer, "eager", False) else _graph(answer)
             return np.array([_count(graph(tf.constant(x))) for x in xs])
 

@@ -1,11 +1,10 @@
 """Chapter 9: gradients, training steps and custom parts in PyTorch. What needs PyTorch itself: `pytorch_answers.py`."""
 
 import contextlib
-import copy
 import math
 import pickle
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 import numpy as np
 
@@ -15,6 +14,19 @@ from autograder.checking.exercise import Case, Exercise
 from autograder.checking.score import Finding
 from autograder.checking.structure import WrongStructure
 from autograder.exercises.network import two_layer_case, two_layer_cases
+from autograder.exercises.shared_pytorch import (
+    MOMENTUM,
+    a_tensor,
+    as_array,
+    descend,
+    descent_cases,
+    instance_of,
+    kind_of,
+    refuse_parameters,
+    there_and_back,
+    touches_only_the_weights,
+    two_layer_model,
+)
 
 CHAPTER = "09-pytorch"
 ANSWERS = "autograder.exercises.pytorch_answers"
@@ -37,8 +49,6 @@ torch_grads = Exercise(
 
 # torch_train_step
 
-MOMENTUM = 0.9
-
 
 def _steps(step: Callable) -> Callable:
     """Three steps on two batches, the first one after somebody else's `backward`."""
@@ -46,7 +56,7 @@ def _steps(step: Callable) -> Callable:
     def run(params, X, y, other_X, other_y, lr):
         import torch
 
-        model, loss_fn = _model(params), torch.nn.CrossEntropyLoss()
+        model, loss_fn = two_layer_model(params), torch.nn.CrossEntropyLoss()
         optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=MOMENTUM)
         batches = [(torch.tensor(X), torch.tensor(y)), (torch.tensor(other_X), torch.tensor(other_y))]
         loss_fn(model(batches[1][0]), batches[1][1]).backward()  # gradients that are none of this step's business
@@ -66,25 +76,15 @@ def _steps(step: Callable) -> Callable:
     return run
 
 
-def _model(params: dict[str, np.ndarray]):
-    """The two-layer network in PyTorch, whose weights are transposed."""
-    import torch
-
-    layers = []
-    for W, b in ((params["W1"], params["b1"]), (params["W2"], params["b2"])):
-        layer = torch.nn.Linear(*W.shape)
-        layer.weight.data, layer.bias.data = torch.tensor(W.T.copy()), torch.tensor(b)
-        layers += [layer, torch.nn.ReLU()]
-    return torch.nn.Sequential(*layers[:-1])
-
-
 def _a_float(loss) -> float:
     if not isinstance(loss, float):
         kind = "None" if loss is None else type(loss).__name__
         raise WrongStructure(
             "returned-none" if loss is None else "wrong-type",
             f"Expected the loss as a float; got {kind}.",
-            "A tensor drags its whole graph along. `loss.item()` is the number alone.",
+            "Is there a `return`?"
+            if loss is None
+            else "A tensor drags its whole graph along. `loss.item()` is the number alone.",
         )
     return loss
 
@@ -135,10 +135,10 @@ def _twice_differentiated(function: type) -> Callable:
             function(x)  # a stub says so itself
             raise WrongStructure(
                 "no-autograd-function",
-                f"Expected a class derived from `torch.autograd.Function`; got {_kind(function)}.",
+                f"Expected a class derived from `torch.autograd.Function`; got {kind_of(function)}.",
                 "Which two static methods does such a class have?",
             )
-        value = _a_tensor(function.apply(x), "`apply`")
+        value = a_tensor(function.apply(x), "`apply`")
         answer = {"Y": value.detach().numpy()}
         if value.shape != dY.shape:
             return answer  # no gradient can be asked for
@@ -149,7 +149,7 @@ def _twice_differentiated(function: type) -> Callable:
             (of_square,) = torch.autograd.grad((grad**2).sum(), x, allow_unused=True)
         if type(grad.grad_fn).__name__ == "Error":  # a decorator forbids to go on from here
             along = of_square = torch.full_like(x, torch.nan)
-        seconds = {"second derivative": _array(along, x), "slope of |dX|²": _array(of_square, x)}
+        seconds = {"second derivative": as_array(along, x), "slope of |dX|²": as_array(of_square, x)}
         return answer | {"dX": grad.detach().numpy()} | seconds
 
     return run
@@ -175,29 +175,6 @@ def _knows_its_upstream(function: type, seed: int) -> Finding | None:
         "too.",
         "What does your `backward` do with the upstream gradient before it multiplies?",
     )
-
-
-def _a_tensor(value, where: str):
-    import torch
-
-    if not isinstance(value, torch.Tensor):
-        raise WrongStructure(
-            "returned-none" if value is None else "no-tensor",
-            f"{where} must give a tensor; it gave {_kind(value)}.",
-            "Only a tensor knows how it was made. Is there a `return`, and does `.item()` or `.numpy()` stand there?",
-        )
-    return value
-
-
-def _array(grad, like) -> np.ndarray:
-    """A gradient as an array: zeros where the graph does not lead."""
-    return np.zeros(tuple(like.shape)) if grad is None else grad.detach().numpy().copy()
-
-
-def _kind(value) -> str:
-    if value is None or isinstance(value, type):
-        return f"`{getattr(value, '__name__', value)}`"
-    return f"a `{type(value).__name__}`"
 
 
 def _log_sum_exp_cases(rng: np.random.Generator) -> list[Case]:
@@ -235,36 +212,6 @@ LogSumExp = Exercise(
 
 
 # What the modules, the optimizer and the dataset share
-
-_NAMES = {"Module": "torch.nn.Module", "Optimizer": "torch.optim.Optimizer", "Dataset": "torch.utils.data.Dataset"}
-
-
-def _made(answer: Callable, base: type, *args):
-    """An object of the learner's class; what is none of the right kind is said."""
-    name = _NAMES.get(base.__name__, base.__name__)
-    super_init = f"The constructor of `{name}` never ran."
-    how = "What is the first line of a constructor in a class that is derived from another one?"
-    if isinstance(answer, base):
-        raise WrongStructure(
-            "object-for-class",
-            "The check got an object; it needs the class, to make objects of its own.",
-            "Hand over the name of the class, without parentheses after it.",
-        )
-    try:
-        made = answer(*args)
-    except AttributeError as error:
-        if ".__init__() call" not in str(error):
-            raise
-        raise WrongStructure("super-init-missing", super_init, how) from None
-    if not isinstance(made, base):
-        raise WrongStructure(
-            "wrong-kind",
-            f"Expected a class derived from `{name}`; what came of calling it is {_kind(made)}.",
-            "What stands in the parentheses after the name of your class?",
-        )
-    if not vars(made).keys() & {"_parameters", "param_groups"} and hasattr(base, "state_dict"):
-        raise WrongStructure("super-init-missing", super_init, how)
-    return made
 
 
 def _starts_alike(*sizes: int) -> Callable:
@@ -317,17 +264,7 @@ def _fill(module, values: dict[str, np.ndarray], X: np.ndarray) -> None:
             )
         with torch.no_grad():
             found[name].copy_(torch.tensor(value))
-    _refuse_parameters(module, values.keys())
-
-
-def _refuse_parameters(module, expected: Collection[str]) -> None:
-    """Say which parameters nobody asked for."""
-    if found := [name for name, _ in module.named_parameters() if name not in expected]:
-        raise WrongStructure(
-            "extra-parameters",
-            f"There are parameters that nobody asked for: {', '.join(f'`{name}`' for name in sorted(found))}.",
-            "An optimizer would train them as well. Are they needed?",
-        )
+    refuse_parameters(module, values.keys())
 
 
 def _not_registered(module, name: str, X: np.ndarray) -> WrongStructure:
@@ -344,7 +281,7 @@ def _not_registered(module, name: str, X: np.ndarray) -> WrongStructure:
     if hasattr(module, name) and getattr(module, name) is not None:
         return WrongStructure(
             "not-a-parameter",
-            f"{what} `self.{name}` is {_kind(getattr(module, name))}, which PyTorch does not take for a parameter.",
+            f"{what} `self.{name}` is {kind_of(getattr(module, name))}, which PyTorch does not take for a parameter.",
             "Which class must a tensor have, so that `model.parameters()` lists it?",
         )
     with contextlib.suppress(Exception):  # only the parameters matter here
@@ -356,23 +293,6 @@ def _not_registered(module, name: str, X: np.ndarray) -> WrongStructure:
             "Which method runs once, and which at every call?",
         )
     return WrongStructure(f"{name}-missing", what, "Which parameters does the exercise name, and how?")
-
-
-def _there_and_back(module, X: np.ndarray, dY: np.ndarray, names: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-    """The result of a module and, for an upstream gradient, the gradients of its input and its parameters."""
-    import torch
-
-    x = torch.tensor(X, requires_grad=True)
-    Y = _a_tensor(module(x), "`forward`")
-    answer = {"Y": Y.detach().numpy().copy()}
-    if Y.shape != dY.shape:
-        return answer  # no gradient can be asked for
-    leaves = {"dX": x} | {f"d{name}": getattr(module, name) for name in names}
-    wanted = [leaf for leaf in leaves.values() if leaf.requires_grad] if Y.requires_grad else []
-    upstream = torch.tensor(dY).to(Y.dtype)
-    found = torch.autograd.grad(Y, wanted, upstream, allow_unused=True) if wanted else ()
-    grads = {id(leaf): grad for leaf, grad in zip(wanted, found, strict=True)}
-    return answer | {name: _array(grads.get(id(leaf)), leaf) for name, leaf in leaves.items()}
 
 
 # Affine
@@ -387,11 +307,11 @@ def _affine(answer: Callable) -> Callable:
 
         d, m = weight.shape
         if d == m:  # a transposed weight does not show
-            other = _made(answer, torch.nn.Module, d, m + 1)
+            other = instance_of(answer, torch.nn.Module, d, m + 1)
             _fill(other, {"weight": np.zeros((d, m + 1)), "bias": np.zeros(m + 1)}, X)
-        module = _made(answer, torch.nn.Module, d, m)
+        module = instance_of(answer, torch.nn.Module, d, m)
         _fill(module, {"weight": weight, "bias": bias}, X)
-        return _there_and_back(module, X, dY, ("weight", "bias"))
+        return there_and_back(module, X, dY, ("weight", "bias"))
 
     return run
 
@@ -431,14 +351,14 @@ def _huber(answer: Callable) -> Callable:
     def run(Y_hat, Y, delta):
         import torch
 
-        loss_fn = _made(answer, torch.nn.Module, delta)
+        loss_fn = instance_of(answer, torch.nn.Module, delta)
         y_hat = torch.tensor(Y_hat, requires_grad=True)
-        loss = _a_tensor(loss_fn(y_hat, torch.tensor(Y)), "`forward`")
+        loss = a_tensor(loss_fn(y_hat, torch.tensor(Y)), "`forward`")
         found = {"loss": loss.detach().numpy().copy()}
         if loss.shape != ():
             return found  # there is no gradient of several numbers at once
         grads = torch.autograd.grad(loss, y_hat, allow_unused=True) if loss.requires_grad else (None,)
-        return found | {"dY_hat": _array(grads[0], y_hat)}
+        return found | {"dY_hat": as_array(grads[0], y_hat)}
 
     return run
 
@@ -490,9 +410,9 @@ def _swish(answer: Callable) -> Callable:
     def run(X, dY):
         import torch
 
-        module = _made(answer, torch.nn.Module)
-        _refuse_parameters(module, ())
-        return _there_and_back(module, X, dY)
+        module = instance_of(answer, torch.nn.Module)
+        refuse_parameters(module, ())
+        return there_and_back(module, X, dY)
 
     return run
 
@@ -539,11 +459,11 @@ def _convolution(answer: Callable) -> Callable:
         import torch
 
         out, channels, kernel, _ = weight.shape
-        module = _made(answer, torch.nn.Module, channels, out, kernel, stride, padding)
+        module = instance_of(answer, torch.nn.Module, channels, out, kernel, stride, padding)
         _fill(module, {"weight": weight, "bias": bias}, X)
         try:
             with _no_convolution(), _unfolded_well(X.shape, dY.shape, stride):
-                found = _there_and_back(module, X, dY, ("weight", "bias"))
+                found = there_and_back(module, X, dY, ("weight", "bias"))
         except RuntimeError as error:
             shape = re.search(r"\[([-\d, ]+)\]", str(error))  # that a `view` or a `reshape` was asked for
             _refuse_a_square(tuple(map(int, shape[1].split(","))) if shape else (), dY.shape)
@@ -675,111 +595,6 @@ Conv2d = Exercise(
 # had happened.
 
 
-def _descend(answer: Callable) -> Callable:
-    """Four steps, with one parameter left out once and a learning rate that changes; two more after a restart."""
-
-    def run(start, grads, lr, other_lr, momentum):
-        import torch
-
-        def optimizer(weights, *numbers):
-            first, *others = weights.values()
-            groups = [{"params": [first]}, {"params": others, "lr": other_lr}]
-            return _made(answer, torch.optim.Optimizer, groups, *numbers)
-
-        def step(k, leave_out=None):
-            for name, w in weights.items():
-                if w.grad is None or name == leave_out:
-                    w.grad = None if name == leave_out else torch.tensor(grads[name][k])
-                else:
-                    w.grad.copy_(torch.tensor(grads[name][k]))  # the very tensor of the step before, as in training
-            try:
-                taking.step()
-            except (AttributeError, TypeError, RuntimeError) as error:
-                if leave_out is None or "NoneType" not in str(error):
-                    raise
-                raise WrongStructure(
-                    "grad-of-none",
-                    f"A parameter without a gradient made the step fail: `{type(error).__name__}: {error}`.",
-                    "`.grad` of a layer that was not used is None. What should a step do with it?",
-                ) from None
-            for name, w in weights.items():
-                path[name].append(w.detach().numpy().copy())
-
-        path: dict[str, list[np.ndarray]] = {name: [] for name in start}
-        weights = {name: torch.tensor(a, requires_grad=True) for name, a in start.items()}
-        taking = optimizer(weights, lr, momentum)
-        step(0)
-        step(1)
-        step(2, leave_out="B")
-        taking.param_groups[0]["lr"] /= 2
-        step(3)
-        saved = copy.deepcopy(taking.state_dict())
-        weights = {name: w.detach().clone().requires_grad_() for name, w in weights.items()}
-        taking = optimizer(weights, 2 * lr, 0.5 + momentum / 4)
-        taking.load_state_dict(saved)
-        step(4)
-        step(5)
-        trajectory = {name: np.array(steps[:4]) for name, steps in path.items()}
-        resumed = {f"{name} after a restart": np.array(steps[4:]) for name, steps in path.items()}
-        return trajectory | resumed
-
-    return run
-
-
-def _touches_only_the_weights(answer: Callable, seed: int) -> Finding | None:
-    """Whether a step leaves the gradients as they are, and the weights where they are in memory."""
-    import torch
-
-    def step() -> list[Finding]:
-        w = torch.ones(3, 2, dtype=torch.float64, requires_grad=True)
-        view, right = w.detach(), torch.arange(1.0, 7.0, dtype=torch.float64).reshape(3, 2)
-        optimizer = answer([{"params": [w]}], 0.1, 0.9)
-        for _ in range(2):
-            w.grad = right.clone()
-            optimizer.step()
-            if w.grad is None or not w.grad.any():
-                return [_EMPTIED]
-            if not torch.equal(w.grad, right):
-                return [_CHANGED]
-        return [] if torch.equal(view, w.detach()) else [_REBOUND]
-
-    return next(iter(call(step, ()).value or ()), None)
-
-
-_EMPTIED = Finding(
-    "After the step `.grad` is empty.",
-    "gradients-emptied",
-    "the step empties the gradients; that is the business of `zero_grad`, which the training loop calls.",
-    "May somebody want to look at `.grad` after the step?",
-)
-_CHANGED = Finding(
-    "After the step `.grad` holds other numbers than before.",
-    "gradient-changed",
-    "the gradient itself is changed in place, and whoever looks at `.grad` later sees something else.",
-    "Which methods end in an underscore, and on which tensor do you call them?",
-)
-_REBOUND = Finding(
-    "Whoever holds a view of a parameter sees nothing of the step.",
-    "data-rebound",
-    "`p.data` is bound to a new tensor, and the old one stays as it was.",
-    "Which operations change a tensor, and which make a new one and leave the old one as it is?",
-)
-
-
-def _descent_cases(rng: np.random.Generator) -> list[Case]:
-    def case(name: str, lr: float, other_lr: float, momentum: float, **shapes: tuple[int, ...]) -> Case:
-        start = {key: normal(rng, *shape) for key, shape in shapes.items()}
-        grads = {key: normal(rng, 6, *shape) for key, shape in shapes.items()}
-        return Case(name, (start, grads, lr, other_lr, momentum))
-
-    return [
-        case("3 × 2, 5 and 7", 0.1, 0.03, 0.9, A=(3, 2), B=(5,), C=(7,)),
-        case("all 2 × 3", 0.2, 0.5, 0.8, A=(2, 3), B=(2, 3), C=(2, 3)),
-        case("single numbers", 0.05, 0.01, 0.7, A=(), B=(), C=()),
-        case("no momentum", 0.1, 0.02, 0.0, A=(2,), B=(3, 2), C=(5, 2)),
-    ]
-
-
 MomentumSGD = Exercise(
     "MomentumSGD",
     CHAPTER,
@@ -787,10 +602,10 @@ MomentumSGD = Exercise(
     "MomentumSGD(params, lr, momentum)",
     ("A", "B", "C"),
     reference=None,
-    make_cases=_descent_cases,
+    make_cases=descent_cases,
     arguments=("start", "grads", "lr", "other_lr", "momentum"),
-    adapt=_descend,
-    properties=(_touches_only_the_weights,),
+    adapt=descend,
+    properties=(touches_only_the_weights,),
     formula="`v.mul_(group['momentum']).add_(p.grad)`, then `p.sub_(group['lr'] * v)`, where `v` lives in "
     "`self.state[p]`",
     answers=ANSWERS,
@@ -810,7 +625,7 @@ def _load(answer: Callable) -> Callable:
         import torch
 
         data = torch.utils.data
-        dataset = _made(answer, data.Dataset, X, y)
+        dataset = instance_of(answer, data.Dataset, X, y)
         length = len(dataset)
         x, label = _pair(dataset[index], "`dataset[index]`")
         order = torch.Generator().manual_seed(seed)
@@ -877,7 +692,7 @@ def _pair(item, where: str) -> tuple:
     if not (isinstance(item, tuple | list) and len(item) == 2):
         raise WrongStructure(
             "no-pair",
-            f"{where} should be a pair of an input and its label; it is {_kind(item)}.",
+            f"{where} should be a pair of an input and its label; it is {kind_of(item)}.",
             "What does a training loop unpack: `for x, y in loader`?",
         )
     return tuple(item)

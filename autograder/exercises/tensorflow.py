@@ -31,13 +31,8 @@ The contracts. All numbers are float64, unless a learner wants another precision
     parameter. The configuration brings back learning rate and momentum.
 """
 
-import copy
 import json
-import logging
-import pickle
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -49,156 +44,10 @@ from autograder.checking.score import Finding
 from autograder.checking.structure import WrongStructure
 from autograder.checking.words import listing
 from autograder.exercises.network import two_layer_cases
+from autograder.exercises.shared_tensorflow import double, mean_cross_entropy, no_gradient_lost, pairs_in_order, ready
 
 CHAPTER = "10-tensorflow"
 ANSWERS = "autograder.exercises.tensorflow_answers"
-
-
-@contextmanager
-def _no_gradient_lost(strict: bool = True) -> Iterator[list[WrongStructure]]:
-    """Inside, a tape that finds no gradient for something says why, where it would answer None, or zeros.
-
-    If not strict, it answers as ever, and the reason is told only if the learner's code stumbles over it.
-    """
-    import tensorflow as tf
-
-    gradient, watch = tf.GradientTape.gradient, tf.GradientTape.watch
-    watched: list[tuple] = []  # tapes, and what they were told to watch
-    asked: list[tuple] = []  # tapes that were asked for gradients, and those that recorded it
-    reasons: list[WrongStructure] = []
-
-    def watch_and_note(self, tensor):
-        watched.extend((self, part) for part in tf.nest.flatten(tensor))
-        return watch(self, tensor)
-
-    def gradient_or_reason(self, target, sources, output_gradients=None, unconnected_gradients="none"):
-        if sys._getframe(1).f_globals.get("__name__", "").startswith("tensorflow."):  # some tools have tapes inside
-            return gradient(self, target, sources, output_gradients, unconnected_gradients)
-        zeros = strict and tf.UnconnectedGradients(unconnected_gradients) == tf.UnconnectedGradients.ZERO
-        asked.append((self, [tape for tape, _ in watched if tape._recording and tape is not self]))
-        found = gradient(self, target, sources, output_gradients, "none" if zeros else unconnected_gradients)
-        wanted = tf.nest.flatten(sources)
-        lost = [s for s, g in zip(wanted, tf.nest.flatten(found), strict=True) if g is None]
-        if lost:
-            reasons.append(_why(self, lost, watched, asked, len(lost) == len(wanted), "zeros" if zeros else "`None`"))
-            if strict:
-                raise reasons[0]
-        return found
-
-    tf.GradientTape.gradient, tf.GradientTape.watch = gradient_or_reason, watch_and_note
-    try:
-        yield reasons
-    except Exception:
-        if reasons:  # a graph gives it out in its own wrapping
-            raise reasons[0] from None
-        raise
-    finally:
-        tf.GradientTape.gradient, tf.GradientTape.watch = gradient, watch
-
-
-def _why(
-    tape: Any, lost: list, watched: list[tuple], asked: list[tuple], everything: bool, given: str
-) -> WrongStructure:
-    """Why a tape found nothing for what is in ``lost``, and answered with what is ``given``."""
-    import tensorflow as tf
-
-    variables = [getattr(s, "value", s) if _is_keras_variable(s) else s for s in lost]
-    constants = [s for s in variables if not isinstance(s, tf.Variable)]
-    if any(all(s is not w for _, w in watched) for s in constants):
-        return WrongStructure(
-            "constant-not-watched",
-            f"`tape.gradient` gave {given}: it was asked about a constant tensor that the tape does not watch.",
-            "A tape watches each trainable `tf.Variable` by itself. Who tells it about a constant?",
-        )
-    if any(all(s is not w for owner, w in watched if owner is tape) for s in constants):
-        return WrongStructure(
-            "watched-by-another-tape",
-            f"`tape.gradient` gave {given}: of two tapes, the one that was asked does not watch the constant tensor; "
-            "the other one does.",
-            "Each tape has to be told about a constant. To which of them did you say `watch`?",
-        )
-    before = [recorded for other, recorded in asked if other is not tape]
-    if constants and before and all(tape not in recorded for recorded in before):
-        return WrongStructure(
-            "gradient-outside-the-tape",
-            f"`tape.gradient` gave {given}: this tape was not recording when the other one was asked for its gradient.",
-            "Which lines must the outer tape see? How far are they indented?",
-        )
-    if constants and before:
-        return WrongStructure(
-            "product-outside-the-tape",
-            f"`tape.gradient` gave {given}: the tape has seen the first gradient, and not all that was made of it "
-            "later, such as the product with `v`.",
-            "Up to which line does the outer tape record? Where does the product stand?",
-        )
-    seen = {v.ref() for v in tape.watched_variables()}
-    if variables and not constants and not any(v.ref() in seen for v in variables):
-        return WrongStructure(
-            "forward-outside-the-tape",
-            f"`tape.gradient` gave {given}: while the tape was recording, nothing used the parameters.",
-            "Which lines stand inside the `with tf.GradientTape()` block? The forward pass must be one of them.",
-        )
-    return WrongStructure(
-        "graph-cut" if everything else "hidden-cut",
-        f"`tape.gradient` gave {given} for {'everything' if everything else 'some of what'} it was asked about: the "
-        "way from there to the target is not all on the tape.",
-        "Follow it line by line: which one leaves TensorFlow (`.numpy()`, NumPy, a new constant or variable), stops "
-        "gradients, or stands outside the `with` block?",
-    )
-
-
-def _double(a: np.ndarray) -> Any:
-    """A constant in double precision."""
-    import tensorflow as tf
-
-    return tf.constant(a, dtype=tf.float64)
-
-
-def _is_keras_variable(value: Any) -> bool:
-    import keras
-
-    return isinstance(value, keras.Variable)
-
-
-def _ready(run: Callable, exercise: Exercise, answer: Any) -> Callable:
-    """With Keras in order; the answers of the reference are kept: they are asked for often, and cost much."""
-
-    def look_up(*args):
-        if answer is not exercise.reference:
-            with _keras_in_order():
-                return run(*args)
-        key = pickle.dumps((exercise.name, args))
-        if key not in _ANSWERS:
-            if len(_ANSWERS) > 50:
-                _ANSWERS.clear()
-            with _keras_in_order():
-                _ANSWERS[key] = run(*args)
-        return copy.deepcopy(_ANSWERS[key])
-
-    return look_up
-
-
-@contextmanager
-def _keras_in_order() -> Iterator[None]:
-    """Where a call raised, Keras may believe that it is still in it, and take its `training` for that of later ones."""
-    from keras.src.backend.common import global_state
-
-    def leave_all():
-        for name in ("current_call_ctx", "name_scope_stack"):
-            global_state.set_global_attribute(name, None)
-
-    leave_all()
-    logger = logging.getLogger("tensorflow")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # that the check traces often is none of the learner's business
-    try:
-        yield
-    finally:
-        leave_all()
-        logger.setLevel(level)
-
-
-_ANSWERS: dict[bytes, Any] = {}
 
 
 # tape_grads
@@ -208,10 +57,10 @@ def _on_tapes(answer: Callable) -> Callable:
     import tensorflow  # noqa: F401  (takes long, and must not count as the learner's time)
 
     def run(params, X, y):
-        with _no_gradient_lost():
+        with no_gradient_lost():
             return answer(params, X, y)
 
-    return _ready(run, tape_grads, answer)
+    return ready(run, tape_grads, answer)
 
 
 tape_grads = Exercise(
@@ -245,29 +94,14 @@ def _steps(step: Callable) -> Callable:
         optimizer.build(model.trainable_variables)
         wrapped = tf.function(step, autograph=False) if inside else step
         losses = []
-        with _no_gradient_lost(), _pairs_in_order():
+        with no_gradient_lost(), pairs_in_order():
             for X, y in batches:
-                losses.append(_a_loss(wrapped(model, optimizer, _cross_entropy, _double(X), tf.constant(y))))
+                losses.append(_a_loss(wrapped(model, optimizer, mean_cross_entropy, double(X), tf.constant(y))))
         steps, traces = int(optimizer.iterations.numpy()), max(model.traces[0], 1)
         weights = {"W": model.W.numpy(), "b": model.b.numpy()}
         return {"losses": np.array(losses), **weights, "steps taken": steps, "traces": traces}
 
-    return _ready(run, tape_train_step, step)
-
-
-@contextmanager
-def _pairs_in_order() -> Iterator[None]:
-    """Inside, an optimizer that got tensors for variables says so."""
-    try:
-        yield
-    except AttributeError as error:
-        if "_unique_id" not in str(error):
-            raise
-        raise WrongStructure(
-            "pairs-turned-round",
-            "The optimizer got gradients where it expects variables: the two have changed places.",
-            "Of each pair that `apply_gradients` takes, which comes first: what is moved, or what it is moved by?",
-        ) from None
+    return ready(run, tape_train_step, step)
 
 
 @cache
@@ -293,13 +127,6 @@ def _model_class() -> type:
             return (X * BOOST if training else X) @ self.W + self.b
 
     return OneLayer
-
-
-def _cross_entropy(y_true, y_pred):
-    """The mean cross-entropy of logits."""
-    import tensorflow as tf
-
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y_true, y_pred))
 
 
 def _a_loss(loss) -> float:
@@ -377,7 +204,7 @@ def _twice_differentiated(function: Callable) -> Callable:
         second = None if second is None else second.numpy()
         return {"Y": value.numpy(), "dX": tf.convert_to_tensor(grad).numpy(), "second derivative": second}
 
-    return _ready(run, log_sum_exp, function)
+    return ready(run, log_sum_exp, function)
 
 
 def _has_own_gradient(function: Callable, seed: int) -> Finding | None:
@@ -476,8 +303,8 @@ def _with_tensors(answer: Callable) -> Callable:
 
     def run(f, x, v):
         try:
-            with _no_gradient_lost(strict=not f.linear) as reasons:
-                Hv = answer(f, _double(x), _double(v))
+            with no_gradient_lost(strict=not f.linear) as reasons:
+                Hv = answer(f, double(x), double(v))
                 if Hv is None and reasons:
                     raise reasons[0]
         except WrongStructure as reason:
@@ -490,7 +317,7 @@ def _with_tensors(answer: Callable) -> Callable:
             ) from None
         return Hv.numpy() if tf.is_tensor(Hv) else Hv
 
-    return _ready(run, hessian_vector_product, answer)
+    return ready(run, hessian_vector_product, answer)
 
 
 def _hvp_cases(rng: np.random.Generator) -> list[Case]:
@@ -566,7 +393,7 @@ def _layer(answer: Any) -> Callable:
 
     def run(X, kernel, bias, scale, dY):
         _expect_class(answer, keras.layers.Layer, "keras.layers.Layer")
-        x = _double(X)
+        x = double(X)
         layer = answer(kernel.shape[1], scale=scale, dtype="float64", name="mine")
         try:
             layer(x)
@@ -583,7 +410,7 @@ def _layer(answer: Any) -> Callable:
         with tf.GradientTape() as tape:
             tape.watch(x)
             Y = _filled(layer, kernel, bias)(x)
-        grads = tape.gradient(Y, [x, *layer.trainable_variables], output_gradients=_double(dY))
+        grads = tape.gradient(Y, [x, *layer.trainable_variables], output_gradients=double(dY))
         if any(g is None for g in grads):
             raise WrongStructure(
                 "graph-cut",
@@ -605,7 +432,7 @@ def _layer(answer: Any) -> Callable:
             "dtype kept": int(clone.compute_dtype == layer.compute_dtype),
         }
 
-    return _ready(run, ScaledDense, answer)
+    return ready(run, ScaledDense, answer)
 
 
 def _refuse_variables_of_tensorflow(layer: Any) -> None:
@@ -674,7 +501,7 @@ def _loss(answer: Any) -> Callable:
 
     def run(Y, Y_hat, weights, q):
         _expect_class(answer, keras.losses.Loss, "keras.losses.Loss")
-        y, y_hat = _double(Y), _double(Y_hat)
+        y, y_hat = double(Y), double(Y_hat)
         loss = answer(q, dtype="float64")
         with tf.GradientTape() as tape:
             tape.watch(y_hat)
@@ -685,7 +512,7 @@ def _loss(answer: Any) -> Callable:
         return {
             "each example": np.asarray(loss.call(y, y_hat)),
             "loss": np.asarray(mean),
-            "weighted": np.asarray(loss(y, y_hat, sample_weight=_double(weights))),
+            "weighted": np.asarray(loss(y, y_hat, sample_weight=double(weights))),
             "summed": np.asarray(summed(y, y_hat)),
             "dY_hat": None if grad is None else np.asarray(grad),
             "each example after from_config": np.asarray(clone.call(y, y_hat)),
@@ -693,7 +520,7 @@ def _loss(answer: Any) -> Callable:
             "reduction kept": int(clone.reduction == "sum"),
         }
 
-    return _ready(run, QuantileLoss, answer)
+    return ready(run, QuantileLoss, answer)
 
 
 def _loss_cases(rng: np.random.Generator) -> list[Case]:
@@ -743,11 +570,11 @@ def _optimizer(answer: Any) -> Callable:
         for gs, rate in zip(grads, rates, strict=True):
             if rate != rates[0]:
                 optimizer.learning_rate = rate
-            moved([_double(g) for g in gs])
+            moved([double(g) for g in gs])
         weights = {f"w{i}": variable.numpy() for i, variable in enumerate(variables)}
         return {**weights, **found, "velocities": len(optimizer.variables) - 2}  # others: iterations, learning rate
 
-    return _ready(run, MomentumOptimizer, answer)
+    return ready(run, MomentumOptimizer, answer)
 
 
 def _optimizer_cases(rng: np.random.Generator) -> list[Case]:

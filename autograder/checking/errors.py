@@ -178,7 +178,12 @@ def _shapes_that_do_not_fit(text: str) -> str | None:
         )
     if "cannot reshape" in text:
         return "`reshape` only arranges the same entries anew, and here there are more or fewer of them than fit."
-    if not re.search(r"broadcast|einstein sum|shape mismatch|concatenation axis|reshape|inhomogeneous", text):
+    if "inhomogeneous" in text:
+        return (
+            "a NumPy function got a list of arrays of different shapes, and wanted to make one array of them. Take "
+            "them one by one."
+        )
+    if not re.search(r"broadcast|einstein sum|shape mismatch|concatenation axis|reshape", text):
         return None
     if pair := re.search(r"shapes? \(([\d,]+)\) \(([\d,]+)\)", text):
         first, second = (tuple(int(n) for n in shape.split(",") if n) for shape in pair.groups())

@@ -65,7 +65,15 @@ def _on_a_device(answer: Callable) -> Callable:
     def seconds(launch, work, queued, warmup, repeats):
         device = _Device(launch, work, queued)
         found = answer(device.run, device.synchronize, device.clock, warmup, repeats)
-        if found is not None and not any(what == "clock" for what, _ in device.trace):
+        clock_read = any(what == "clock" for what, _ in device.trace)
+        if found is not None and not clock_read and device.runs < warmup + repeats:
+            raise WrongStructure(
+                "too-few-runs",
+                f"With `warmup = {warmup}` and `repeats = {repeats}` there should be {warmup + repeats} runs; yours "
+                f"{'was' if device.runs == 1 else 'were'} {device.runs}, none of them timed.",
+                "Are the runs of the warm-up among the `repeats`, or do they come first?",
+            )
+        if found is not None and not clock_read:
             raise WrongStructure(
                 "other-clock",
                 "`clock` was never called.",
@@ -660,6 +668,16 @@ def milliseconds(run, synchronize, clock, warmup, repeats):
     return 1000 * np.median(_times(run, synchronize, clock, repeats))
 
 
+@median_seconds.chaff(
+    "warmup-among-repeats",
+    "the warm-up runs are counted among the `repeats`: too few are timed.",
+    "How many runs does the contract ask for in all?",
+)
+def warmup_among_repeats(run, synchronize, clock, warmup, repeats):
+    _warm(run, warmup)
+    return np.median(_times(run, synchronize, clock, repeats - warmup) or [0.0])
+
+
 @median_seconds.chaff("all-times-returned", "the list of all times is returned.", "How is one number made of them?")
 def all_times_returned(run, synchronize, clock, warmup, repeats):
     _warm(run, warmup)
@@ -709,6 +727,12 @@ def _as_arrays(step: Callable) -> Callable:
                 "`return grads, scale, good_steps`",
             )
         found, scale, good_steps = answer
+        if not isinstance(found, dict) and any(isinstance(other, dict) for other in (scale, good_steps)):
+            raise WrongStructure(
+                "wrong-order",
+                "The dict of gradients should be the first of the three results; it is another one.",
+                "Read your `return` lines aloud: gradients, scale, count, in this order?",
+            )
         if found is not None and (not isinstance(found, dict) or not found.keys() <= grads.keys()):
             what = f"the keys {', '.join(map(repr, found))}" if isinstance(found, dict) else type(found).__name__
             raise WrongStructure(
@@ -778,6 +802,7 @@ def _scaling_cases(rng: np.random.Generator) -> list[Case]:
         overflow("a scale of 1, and inf", 1.0, 2, 5, ("W", 5, inf), W=(3, 3), b=3),
         good("every step doubles", 8.0, 0, 1, W=(1, 1), b=1),
         good("right after an overflow", 32768.0, 0, 2000),
+        Case("float32", ({key: a.astype(np.float32) for key, a in arrays(8192.0).items()}, 8192.0, 1, 11)),
         Case("11 steps in a row, the 8th with inf", (tuple(row), 64.0, 1, 3)),
         half("float16, small gradients", 1e-3, 32768.0, 1, 7),
         half("float16, large gradients", 6e4, 16384.0, 5, 7),
@@ -829,6 +854,7 @@ _DIVIDED: dict[str, Callable[[np.ndarray, float, float], np.ndarray]] = {
     "the gradients are divided in their own precision: float16 rounds the quotients to 0": lambda g, old, new: g / old,
     "the gradients are multiplied by the scale, and float16 overflows by it": lambda g, old, new: g * old,
     "the gradients are divided by the scale of the next step, and in their own precision": lambda g, old, new: g / new,
+    "the quotients are rounded to float16": lambda g, old, new: (g.astype(np.float64) / old).astype(np.float16),
 }
 _HANDED_ON: dict[str, Callable[[Grads], Grads | None]] = {
     "": lambda grads: None,
@@ -1205,6 +1231,8 @@ _SCALING_CHAFFS = (
      "are rounded to 0, and all is lost again that the scale has saved.",
      "What is the dtype of your result if that of the gradients is float16? What is its smallest number?",
      "the gradients are divided in their own precision: float16 rounds the quotients to 0"),
+    ("rounded-to-half-precision", "the quotients are rounded to float16: what the wide division saved is lost again.",
+     "What is the dtype of your result? Which one does the contract allow?", "the quotients are rounded to float16"),
     ("overflow-handed-on", "the overflow is noticed, and the gradients are handed on all the same.",
      "What tells the caller that there is no step to take?",
      "the gradients are handed on although the step is to be skipped"),
@@ -1290,6 +1318,32 @@ def argument_changed(grads, scale, good_steps, growth_interval):
         grads[name] = grads[name].astype(np.float64) / scale
     full = good_steps + 1 == growth_interval
     return grads, 2 * scale if full else scale, 0 if full else good_steps + 1
+
+
+@scaled_step.chaff(
+    "argument-changed",
+    "float32 gradients are divided in place: `astype(…, copy=False)` and `np.asarray` hand back the very array that "
+    "they get, if it has the dtype already.",
+    "When does your line make a new array, and when not?",
+)
+def divided_in_place(grads, scale, good_steps, growth_interval):
+    if not all(np.isfinite(g).all() for g in grads.values()):
+        return None, scale / 2, 0
+    unscaled = {name: g.astype(np.float32, copy=False) for name, g in grads.items()}
+    for g in unscaled.values():
+        g /= np.float32(scale)
+    full = good_steps + 1 == growth_interval
+    return unscaled, 2 * scale if full else scale, 0 if full else good_steps + 1
+
+
+@scaled_step.chaff(
+    "wrong-order",
+    "the dict of gradients is not the first of the three results.",
+    "Read the `return` lines aloud: gradients, scale, count, in this order?",
+)
+def gradients_in_the_middle(grads, scale, good_steps, growth_interval):
+    found, scale, good_steps = _otherwise()(grads, scale, good_steps, growth_interval)
+    return scale, found, good_steps
 
 
 @scaled_step.chaff(

@@ -152,6 +152,22 @@ _KINDS: list[tuple[type | tuple[type, ...], str, str, str, str]] = [
         "Can the same thing be written so that only numbers up to 0 are exponentiated?",
     ),
     (
+        Exception,
+        "expected to be a \\w+ tensor but is|same dtype|conversion requested .* tensor with dtype",
+        "precisions-mixed",
+        "a float32 tensor meets a float64 one, or integers meet floats: neither PyTorch nor TensorFlow converts all of "
+        "them by itself.",
+        "Print the dtype of either side of that line. Which of the two was made without being told its dtype?",
+    ),
+    (
+        Exception,
+        "singleton tf.Variable|create variables on the first call",
+        "variables-made-again",
+        "a variable is made in every call. Inside `tf.function` that may happen once only; a new optimizer or a new "
+        "layer makes variables, too.",
+        "Which line makes something that should live longer than one call?",
+    ),
+    (
         NotImplementedError,
         "^$",
         "method-missing",
@@ -170,8 +186,8 @@ _KINDS: list[tuple[type | tuple[type, ...], str, str, str, str]] = [
 
 
 def _shapes_that_do_not_fit(text: str) -> str | None:
-    """What a message of NumPy's about shapes means."""
-    if re.search(r"matmul|not aligned|core dimension", text):
+    """What a message about shapes means: of NumPy, of PyTorch, or of TensorFlow."""
+    if re.search(r"matmul|not aligned|core dimension|cannot be multiplied|Matrix size-incompatible", text):
         return (
             "the factors of a matrix product do not fit: one is not transposed, they stand in the wrong order, or "
             "another array was taken."
@@ -183,9 +199,12 @@ def _shapes_that_do_not_fit(text: str) -> str | None:
             "a NumPy function got a list of arrays of different shapes, and wanted to make one array of them. Take "
             "them one by one."
         )
-    if not re.search(r"broadcast|einstein sum|shape mismatch|concatenation axis|reshape", text):
+    not_alike = (
+        "broadcast|einstein sum|shape mismatch|concatenation axis|reshape|Incompatible shapes|must match the size"
+    )
+    if not re.search(not_alike, text):
         return None
-    if pair := re.search(r"shapes? \(([\d,]+)\) \(([\d,]+)\)", text):
+    if pair := re.search(r"(?:shapes? \(|shapes: \[)([\d,]+)[)\]](?: vs\.)? [(\[]([\d,]+)[)\]]", text):
         first, second = (tuple(int(n) for n in shape.split(",") if n) for shape in pair.groups())
         for long, short in ((first, second), (second, first)):
             if len(long) == len(short) + 1 and any(long[:i] + long[i + 1 :] == short for i in range(len(long))):

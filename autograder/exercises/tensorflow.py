@@ -7,8 +7,8 @@ The contracts. All numbers are float64, unless a learner wants another precision
     are ``(N,)`` labels. Returns a dict with the keys of ``params``: the gradients of the mean cross-entropy of the
     logits, as NumPy arrays.
 ``tape_train_step(model, optimizer, loss_fn, X, y)``
-    One step of training, with a Keras model and a built Keras optimizer, whatever they are. The forward pass is one of
-    training (``training=True``).
+    One step of training, with a Keras model and a Keras optimizer that is built for the model's trainable variables.
+    The forward pass is one of training (``training=True``); what is frozen stays as it is.
     ``loss_fn(y_true, y_pred)`` takes logits. Returns the loss of before the step, as a tensor without axes: it must
     work as it is and inside `tf.function`, and be traced once for inputs of one shape. It may be a `tf.function`.
 ``log_sum_exp(X)``
@@ -28,9 +28,11 @@ The contracts. All numbers are float64, unless a learner wants another precision
 ``MomentumOptimizer(learning_rate=0.01, momentum=0.9, **kwargs)``
     A `keras.optimizers.Optimizer` that moves as `keras.optimizers.SGD` with a momentum does, also inside `tf.function`
     and when the learning rate is changed on the way. Its velocities are among `optimizer.variables`, one for each
-    parameter. The configuration brings back learning rate and momentum.
+    parameter. ``kwargs`` are those of an optimizer (name, clipnorm), and the learning rate may be a schedule of Keras,
+    a float32 tensor then. The configuration brings back learning rate and momentum.
 """
 
+import copy
 import json
 from collections.abc import Callable
 from functools import cache
@@ -38,8 +40,9 @@ from typing import Any
 
 import numpy as np
 
+from autograder.checking.call import call
 from autograder.checking.draw import labels, normal, off_kink
-from autograder.checking.exercise import Case, Exercise
+from autograder.checking.exercise import Case, Exercise, Record
 from autograder.checking.score import Finding
 from autograder.checking.structure import WrongStructure
 from autograder.checking.words import listing
@@ -98,7 +101,7 @@ def _steps(step: Callable) -> Callable:
             for X, y in batches:
                 losses.append(_a_loss(wrapped(model, optimizer, mean_cross_entropy, double(X), tf.constant(y))))
         steps, traces = int(optimizer.iterations.numpy()), max(model.traces[0], 1)
-        weights = {"W": model.W.numpy(), "b": model.b.numpy()}
+        weights = {"W": model.W.numpy(), "b": model.b.numpy(), "frozen part": model.c.numpy()}
         return {"losses": np.array(losses), **weights, "steps taken": steps, "traces": traces}
 
     return ready(run, tape_train_step, step)
@@ -110,12 +113,14 @@ def _model_class() -> type:
     import tensorflow as tf
 
     class OneLayer(keras.Model):
-        """Logits X W + b; in training the inputs are boosted, as dropout does with those that it keeps."""
+        """Logits X W + b + c, where c is frozen; in training the inputs are boosted, as those that dropout keeps."""
 
         def __init__(self, W, b):
             super().__init__(dtype="float64")
             self.W = keras.Variable(W, dtype="float64", name="W")
             self.b = keras.Variable(b, dtype="float64", name="b")
+            self.c = keras.Variable(np.cos(b), dtype="float64", name="c")
+            self.c.trainable = False
             self.traces = (0,)  # a tuple: Keras tracks lists
 
         def build(self, shape=None):
@@ -124,7 +129,7 @@ def _model_class() -> type:
         def call(self, X, training=False):
             if not tf.executing_eagerly():
                 self.traces = (self.traces[0] + 1,)
-            return (X * BOOST if training else X) @ self.W + self.b
+            return (X * BOOST if training else X) @ self.W + self.b + self.c
 
     return OneLayer
 
@@ -140,6 +145,20 @@ def _a_loss(loss) -> float:
             "What does `loss_fn` return, and what do you?",
         )
     return float(loss)
+
+
+def _explain_step(step: Callable) -> Finding | None:
+    """Do the weights move, and not by the optimizer?"""
+    args = _train_step_cases(np.random.default_rng(4))[0].args
+    found = call(tape_train_step.adapted(step), copy.deepcopy(args)).value
+    if not isinstance(found, dict) or found["steps taken"] or np.array_equal(found["W"], args[0]):
+        return None
+    return Finding(
+        "The weights move, and the optimizer that your function was given has taken no step.",
+        "own-optimizer",
+        "the step is taken by hand, or by another optimizer: the one that was given, with its momentum, is passed by.",
+        "Who knows the learning rate, and everything else about the step?",
+    )
 
 
 def _train_step_cases(rng: np.random.Generator) -> list[Case]:
@@ -165,6 +184,7 @@ tape_train_step = Exercise(
     make_cases=_train_step_cases,
     arguments=("W", "b", "batches", "inside"),
     adapt=_steps,
+    explain=_explain_step,
     formula="`loss = loss_fn(y, model(X, training=True))` on a tape, `tape.gradient(loss, model.trainable_variables)`, "
     "`optimizer.apply_gradients(zip(grads, model.trainable_variables))`, and `return loss`",
     answers=ANSWERS,
@@ -243,7 +263,16 @@ def _log_sum_exp_cases(rng: np.random.Generator) -> list[Case]:
     ]
 
 
-log_sum_exp = Exercise(
+class _OfYourOwn(Exercise):
+    """Earns nothing with a gradient that TensorFlow has found by itself."""
+
+    def _points(self, records: list[Record], wrong: dict, conduct: list[Finding]) -> float:
+        if any(finding.cause == "no-custom-gradient" for finding in conduct):
+            return 0.0
+        return super()._points(records, wrong, conduct)
+
+
+log_sum_exp = _OfYourOwn(
     "log_sum_exp",
     CHAPTER,
     4,
@@ -307,17 +336,24 @@ def _with_tensors(answer: Callable) -> Callable:
                 Hv = answer(f, double(x), double(v))
                 if Hv is None and reasons:
                     raise reasons[0]
+                if Hv is None and f.linear:
+                    raise _none_if_linear("The answer was `None`")
         except WrongStructure as reason:
             if not f.linear or reason.cause not in ("graph-cut", "product-outside-the-tape"):
                 raise
-            raise WrongStructure(
-                "none-if-linear",
-                "`tape.gradient` gave `None`: the gradient of a linear `f` does not depend on `x`.",
-                "What is the Hessian of a linear function? And what can `tape.gradient` be told to answer for it?",
-            ) from None
+            raise _none_if_linear("`tape.gradient` gave `None`") from None
         return Hv.numpy() if tf.is_tensor(Hv) else Hv
 
     return ready(run, hessian_vector_product, answer)
+
+
+def _none_if_linear(what: str) -> WrongStructure:
+    return WrongStructure(
+        "none-if-linear",
+        f"{what}: the gradient of a linear `f` does not depend on `x`.",
+        "What is the Hessian of a linear function? `tape.gradient` and `jvp` answer `None` there, unless they are told "
+        "what to answer for what is unconnected.",
+    )
 
 
 def _hvp_cases(rng: np.random.Generator) -> list[Case]:
@@ -556,8 +592,13 @@ def _optimizer(answer: Any) -> Callable:
 
     def run(params, grads, rates, momentum, part):
         _expect_class(answer, keras.optimizers.Optimizer, "keras.optimizers.Optimizer")
-        optimizer = answer(learning_rate=rates[0], momentum=momentum)
-        found = {}
+        found, scheduled = {}, part == "under a schedule"
+        if scheduled:
+            schedule = keras.optimizers.schedules.PiecewiseConstantDecay([0], rates)
+            optimizer = answer(learning_rate=schedule, momentum=momentum, name="mine", clipnorm=0.5)
+            found["name kept"] = int(optimizer.name == "mine")
+        else:
+            optimizer = answer(learning_rate=rates[0], momentum=momentum)
         if part == "after from_config":
             optimizer = _restored(optimizer)
             found["learning rate restored"] = float(optimizer.learning_rate.numpy())
@@ -568,11 +609,12 @@ def _optimizer(answer: Any) -> Callable:
 
         moved = tf.function(step, autograph=False) if part == "inside tf.function" else step
         for gs, rate in zip(grads, rates, strict=True):
-            if rate != rates[0]:
+            if rate != rates[0] and not scheduled:
                 optimizer.learning_rate = rate
             moved([double(g) for g in gs])
         weights = {f"w{i}": variable.numpy() for i, variable in enumerate(variables)}
-        return {**weights, **found, "velocities": len(optimizer.variables) - 2}  # others: iterations, learning rate
+        others = 1 if scheduled else 2  # iterations, and the learning rate where it is one number
+        return {**weights, **found, "velocities": len(optimizer.variables) - others}
 
     return ready(run, MomentumOptimizer, answer)
 
@@ -585,6 +627,7 @@ def _optimizer_cases(rng: np.random.Generator) -> list[Case]:
     return [
         case("two parameters of one shape", "", [(3, 2), (3, 2)], 0.875, [0.125, 0.5]),
         case("another learning rate, after from_config", "after from_config", [(5, 3), (3,)], 0.75, [0.25, 0.25]),
+        case("two steps under a schedule, gradients clipped", "under a schedule", [(3, 2), (5,)], 0.75, [0.5, 0.125]),
         case("three steps inside tf.function", "inside tf.function", [(2, 3), (2, 3)], 0.5, [0.125, 0.125, 0.5]),
     ]
 

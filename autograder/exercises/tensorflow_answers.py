@@ -481,6 +481,21 @@ def parameters_left_out(model, optimizer, loss_fn, X, y):
 
 
 @tape_train_step.chaff(
+    "frozen-parts-moved",
+    "`model.variables` (or `model.weights`) lists all that a model holds, what is frozen included: the optimizer knows "
+    "the trainable ones only.",
+    "Which variables of a model does training move? Keras has a list of those.",
+    tells=("variables", "weights"),
+)
+def frozen_parts_moved(model, optimizer, loss_fn, X, y):
+    with tf.GradientTape() as tape:
+        loss = loss_fn(y, model(X, training=True))
+    grads = tape.gradient(loss, model.variables)
+    optimizer.apply_gradients(zip(grads, model.variables, strict=True))
+    return loss
+
+
+@tape_train_step.chaff(
     "uphill",
     "the gradients get a minus sign, and the optimizer has one already.",
     "Which way does an optimizer move along the gradient that it is given?",
@@ -1740,6 +1755,17 @@ def _keeps_its_rate(self, learning_rate=0.01, momentum=0.9, **kwargs):
     object.__setattr__(self, "first_rate", learning_rate)
 
 
+def _drops_keywords(self, learning_rate=0.01, momentum=0.9, **kwargs):
+    keras.optimizers.Optimizer.__init__(self, learning_rate=learning_rate)
+    self.momentum = momentum
+
+
+def _rate_as_it_comes(self, g, w, lr):
+    v = _velocity_of(self, w)
+    v.assign(self.momentum * v - lr * g)
+    w.assign_add(v)
+
+
 def _rebound(self, g, w, lr):
     v = _velocity_of(self, w)
     v.assign(self.momentum * v - tf.cast(lr, g.dtype) * g)
@@ -1821,6 +1847,12 @@ for _cause, _misconception, _hint, _answer in (
     ("optimizer-of-pytorch", "`__init__` wants the parameters, as in PyTorch; one of Keras gets them in `build`.",
      "When does an optimizer of Keras first see the variables?",
      _OptimizerOfPyTorch),
+    ("keywords-dropped", "`**kwargs` are taken and not handed on: a name, or `clipnorm`, is lost.",
+     "Who knows what `clipnorm` means: your `__init__`, or that of `keras.optimizers.Optimizer`?",
+     _optimizer_with(__init__=_drops_keywords)),
+    ("rate-not-cast", "under a schedule the learning rate is a float32 tensor, which float64 gradients do not meet.",
+     "Which dtype has the learning rate, and which the gradient? What makes one of the other?",
+     _optimizer_with(update_step=_rate_as_it_comes)),
     ("super-build-missing", "`build` does not call that of `keras.optimizers.Optimizer`.",
      "Who notes which variable has which index?",
      _OptimizerWithoutSuperBuild),

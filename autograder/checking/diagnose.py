@@ -188,11 +188,13 @@ def _vague(finding: Finding) -> bool:
 def _with_the_good(exercise: Exercise, finding: Finding, wrong: Wrong, records: list[Record]) -> Finding:
     """Add to a finding which outputs are right; of networks of several depths, those that all have.
 
-    Where many answers are right, an output may only agree with another that is wrong: then nothing is said.
+    Where many answers are right, an output may only agree with another that is wrong: then nothing is said; nor of what
+    a check measures besides the results, such as `steps taken`.
     """
     if exercise.oracle is not None:
         return finding
-    good = [f"`{name}`" for name in wrong if not wrong[name] and all(name in record.expected for record in records)]
+    results = [name for name in wrong if " " not in name and all(name in record.expected for record in records)]
+    good = [f"`{name}`" for name in results if not wrong[name]]
     if not good:
         return finding
     remark = f"{listing(good)} {'is' if len(good) == 1 else 'are'} right."

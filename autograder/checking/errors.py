@@ -19,7 +19,7 @@ def error_text(error: BaseException) -> str:
     Without what TensorFlow and Keras wrap around it: where it happened, colours, names of nodes of the graph.
     """
     try:
-        text = re.sub(r"\x1b\[[\d;]*m|\{\{.*?\}\}", "", str(error))
+        text = re.sub(r"\x1b\[[\d;]*m|\{\{.*?\}\}|\[Op:\w+\] name:", "", str(error))
     except Exception:
         return ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -51,7 +51,7 @@ def raised(exercise: Exercise, record: Record, where: str) -> Finding:
     for kind, pattern, cause, likely, step in _KINDS:
         if isinstance(error, kind) and re.search(pattern, text):
             return Finding(what, cause, likely, step)
-    return Finding(what, "raised", next_step=there.strip() or "Call the function yourself on a small input.")
+    return Finding(what, "raised", next_step=f"Run that line by itself, part by part, on a small input.{there}")
 
 
 _KINDS: list[tuple[type | tuple[type, ...], str, str, str, str]] = [
@@ -158,6 +158,27 @@ _KINDS: list[tuple[type | tuple[type, ...], str, str, str, str]] = [
         "a float32 tensor meets a float64 one, or integers meet floats: neither PyTorch nor TensorFlow converts all of "
         "them by itself.",
         "Print the dtype of either side of that line. Which of the two was made without being told its dtype?",
+    ),
+    (
+        Exception,
+        "not in (the )?list of allowed values",
+        "dtype-not-taken",
+        "a function got floats where it takes whole numbers only, or the other way round.",
+        "Print the dtype of each argument in that line, and look up which ones the function takes.",
+    ),
+    (
+        RuntimeError,
+        "non-persistent GradientTape",
+        "persistent-tape-needed",
+        "`tape.gradient` is called more than once on a tape that forgets after the first time.",
+        "Should each round have a tape of its own? Or may one call give all gradients?",
+    ),
+    (
+        RuntimeError,
+        "Boolean value of Tensor",
+        "truth-of-a-tensor",
+        "an `if`, `and` or `not` asks for the truth of a whole tensor.",
+        "For None ask `… is None`; for numbers, `.any()` or `.all()` of a comparison.",
     ),
     (
         Exception,

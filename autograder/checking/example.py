@@ -37,7 +37,7 @@ def worked_example(exercise: Exercise, records: list[Record]) -> Finding | None:
     error = record.call.error
     names = [name for name in record.expected if error is not None or record.case.name in wrong[name]]
     told = ""
-    for name in names[: max(1, MOST_ROWS - len(inputs))]:
+    for name in names[: max(1, MOST_ROWS - len(inputs)) if error is None else 1]:
         expected, answered = _compared(record.expected[name], _answered(record, name))
         table.append((f"`{name}`, expected", expected))
         sentence = _without(name, answered) if name in record.faults else ""

@@ -770,6 +770,39 @@ def _(p, x, theta):
 
 
 @fix_theta_slope.chaff(
+    "half-mended",
+    "of the two p in the line for the logits one is still there: the slope of the softmax is made of q alone.",
+    "The slope of a softmax is made of what comes out of it. Which of the letters in your line came out of one?",
+)
+def _(p, x, theta):
+    q = _softmax(x @ theta)
+    dq = -p / q
+    return np.outer(x, q * (dq - (p * dq).sum()))
+
+
+@fix_theta_slope.chaff(
+    "half-mended",
+    "of the two p in the line for the logits one is still there: the slope of the softmax is made of q alone.",
+    "The slope of a softmax is made of what comes out of it. Which of the letters in your line came out of one?",
+)
+def _(p, x, theta):
+    q = _softmax(x @ theta)
+    dq = -p / q
+    return np.outer(x, p * (dq - (q * dq).sum()))
+
+
+@fix_theta_slope.chaff(
+    "fraction-upside-down",
+    "the fraction stands on its head: H = −Σ p log q has the slope −p/q in q, not −q/p.",
+    "The derivative of log q is 1/q. Which of the two is then above, and which below?",
+)
+def _(p, x, theta):
+    q = _softmax(x @ theta)
+    with np.errstate(all="ignore"):
+        return np.outer(x, _through_softmax(q, -q / p))
+
+
+@fix_theta_slope.chaff(
     "both-factors-of-p",
     "both factors are slopes with p now: ∂H/∂p = −log q, times ∂p/∂θ with p as if it came out of a softmax.",
     "Where does the model's output come in: as p or as q?",
@@ -1379,14 +1412,18 @@ def _watched(answer: Callable) -> Callable:
 
     def run(f, x):
         places: list = []
+        results: list = []
 
         def counted(value):
             places.append(value)
-            return f(value)
+            results.append(f(value))
+            return results[-1]
 
         slope = answer(counted, x)
         if len(places) != 1:
             raise _why_so_often(places, x)
+        if isinstance(places[0], Value) and isinstance(results[0], Value) and places[0] is not results[0]:
+            _refuse_the_wrong_value(places[0].grad, results[0].grad, slope)
         if isinstance(slope, Value):
             raise WrongStructure(
                 "value-returned",
@@ -1396,6 +1433,23 @@ def _watched(answer: Callable) -> Callable:
         return slope
 
     return run
+
+
+def _refuse_the_wrong_value(at_the_input: float, at_the_result: float, slope: object) -> None:
+    """Say so if `backward` was called on the input, or if the slope is that of a `Value` that `f` never saw."""
+    if at_the_input == slope == 1 and at_the_result == 0:
+        raise WrongStructure(
+            "backward-on-the-input",
+            "`backward` was called on the `Value` that went into `f`, not on what came out of it.",
+            "From where do the slopes have to travel back, and to where?",
+        )
+    if slope == 0 != at_the_input and at_the_result == 1:
+        raise WrongStructure(
+            "another-value",
+            "`backward` has reached the `Value` that went into `f`; you have read the `grad` of another one, which `f` "
+            "has never seen.",
+            "How many `Value`s does your function make? Give the one that goes in a name, and read that.",
+        )
 
 
 def _why_so_often(places: list, x: float) -> WrongStructure:
@@ -1459,7 +1513,7 @@ fix_derivative = Exercise(
     partial_credit=False,
     adapt=_watched,
     properties=(_is_exact,),
-    formula="x = Value(x), f(x).backward(), return x.grad",
+    formula="`x = Value(x)`, `f(x).backward()`, `return x.grad`",
 )
 
 
@@ -1691,6 +1745,29 @@ def _(f, x):
     result = f(Value(x))
     result.backward()
     return result.grad
+
+
+@fix_derivative.chaff(
+    "backward-on-the-input",
+    "`backward` was called on what went into `f`: the slope of a thing in itself is 1.",
+    "From where do the slopes have to travel back, and to where?",
+)
+def _(f, x):
+    at = Value(x)
+    f(at)
+    at.backward()
+    return at.grad
+
+
+@fix_derivative.chaff(
+    "another-value",
+    "one `Value` went into `f`, and the `grad` of another one was read.",
+    "How many `Value`s does your function make?",
+)
+def _(f, x):
+    at = Value(x)
+    f(Value(x)).backward()
+    return at.grad
 
 
 @fix_derivative.chaff(

@@ -194,7 +194,9 @@ def _expect_adam(net, optimizer) -> None:
 
     if isinstance(net, torch.optim.Optimizer) and isinstance(optimizer, torch.nn.Module):
         raise WrongStructure(
-            "outputs-swapped", "The optimizer comes first, and the net second.", "What is asked for first?"
+            "outputs-swapped",
+            "Your function returns the optimizer first and the net second; asked for is the other order.",
+            "Read your `return` aloud, beside the table of the exercise.",
         )
     if not isinstance(net, torch.nn.Module):
         raise WrongStructure(
@@ -288,8 +290,8 @@ fix_build = Exercise(
     arguments=("sizes", "lr", "params", "X", "dY"),
     adapt=_build,
     partial_credit=False,
-    formula="first the class, then `net = Net()`, then `optimizer = torch.optim.Adam(net.parameters(), lr=lr)`, and "
-    "`torch.relu` in `forward`",
+    formula="for each pair of sizes `layers += [nn.Linear(d, m), nn.ReLU()]`, then `net = "
+    "nn.Sequential(*layers[:-1])` and `torch.optim.Adam(net.parameters(), lr=lr)`",
     answers=ANSWERS,
 )
 

@@ -37,7 +37,8 @@ def steps_by_hand(model, loss_fn, batches, lr):
     for X, y in batches:
         with tf.GradientTape() as tape:
             loss = loss_fn(y, model(X))
-        for variable, grad in zip(model.variables, tape.gradient(loss, model.variables), strict=True):
+        variables = model.trainable_variables
+        for variable, grad in zip(variables, tape.gradient(loss, variables), strict=True):
             variable.assign(variable - lr * grad)
         losses.append(loss.numpy())
     return losses
@@ -105,7 +106,8 @@ def switched_on_by_hand(model, loss_fn, batches, lr):
         tape.__enter__()
         loss = loss_fn(y, model(X))
         tape.__exit__(None, None, None)
-        for grad, v in zip(tape.gradient(loss, model.weights), model.weights, strict=True):
+        weights = model.trainable_weights
+        for grad, v in zip(tape.gradient(loss, weights), weights, strict=True):
             v.assign_sub(lr * grad)
         losses.append(float(loss))
     return losses
@@ -331,6 +333,23 @@ def _(model, loss_fn, batches, lr):
         grads = tape.gradient(loss, model.trainable_variables)
         optimizer.apply_gradients(zip(grads, model.trainable_variables, strict=True))
         losses.append(loss)
+    return losses
+
+
+@fix_tape_loop.chaff(
+    "frozen-parts-moved",
+    "`model.variables` (or `model.weights`) lists all that a model holds, what is frozen included.",
+    "Which variables of a model does training move? Keras has a list of those.",
+)
+def _(model, loss_fn, batches, lr):
+    optimizer = keras.optimizers.SGD(learning_rate=lr)
+    losses = []
+    for X, y in batches:
+        with tf.GradientTape() as tape:
+            loss = loss_fn(y, model(X))
+        grads = tape.gradient(loss, model.variables)
+        optimizer.apply_gradients(zip(grads, model.variables, strict=True))
+        losses.append(float(loss))
     return losses
 
 
@@ -995,12 +1014,6 @@ def in_the_graph_by_hand(x):
 
 
 @fix_static_loop.wheat
-def by_logarithms(x):
-    halvings = tf.math.ceil(tf.math.log(x) / tf.math.log(tf.constant(2.0, tf.float64)))
-    return tf.cast(tf.maximum(halvings, 0), tf.int32)
-
-
-@fix_static_loop.wheat
 def back_to_python(x):
     def count(x):
         halvings = 0
@@ -1152,6 +1165,17 @@ def _(x):
 @as_in_a_graph
 def _(x):
     return tf.cast(tf.maximum(tf.round(tf.math.log(x) / np.log(2.0)), 0), tf.int32)
+
+
+@fix_static_loop.chaff(
+    "logarithm-rounded",
+    "a logarithm is rounded to 16 digits: right above a large power of two it is that of the power itself.",
+    "How many halvings does the number right above 1024 take, and what is its logarithm in float64?",
+)
+@as_in_a_graph
+def _(x):
+    halvings = tf.math.ceil(tf.math.log(x) / tf.math.log(tf.constant(2.0, tf.float64)))
+    return tf.cast(tf.maximum(halvings, 0), tf.int32)
 
 
 @fix_static_loop.chaff(

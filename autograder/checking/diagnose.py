@@ -29,7 +29,7 @@ from autograder.checking.words import cases, difference, listing
 if TYPE_CHECKING:
     from autograder.checking.exercise import Exercise, Record
 
-SECONDS = 0.3  # for the whole diagnosis, if the search for variants has to be cut short
+SECONDS = 0.3  # for all that is tried by running the reference or a mistake again, once no mistake's name fits
 Wrong = dict[str, dict[str, np.ndarray | None]]
 
 
@@ -38,17 +38,18 @@ def diagnose(exercise: Exercise, f: Callable, records: list[Record], wrong: Wron
     with warnings.catch_warnings(), np.errstate(all="ignore"):  # the learner's numbers may be inf, nan or huge
         warnings.simplefilter("ignore")
         try:
-            return _climb(exercise, f, records, wrong, time.thread_time() + SECONDS)
+            return _climb(exercise, f, records, wrong)
         except Exception as error:  # a check never raises; that its diagnosis failed is said
             what = f"The answer is not right. (Looking for the cause failed with `{type(error).__name__}`.)"
             return [Finding(what, next_step="Please report this answer to the authors of the book.")]
 
 
-def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong, until: float) -> list[Finding]:
+def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong) -> list[Finding]:
     named = _named_mistake(exercise, f, records, wrong)
     if named is not None:
         return [_with_the_good(exercise, named, wrong, records)]
 
+    until = time.thread_time() + SECONDS
     raised = [record for record in records if record.call.error is not None]
     answered = [record for record in records if record.call.error is None]
     findings: list[Finding] = []
@@ -68,7 +69,7 @@ def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong,
         return [_with_the_good(exercise, finding, wrong, records)]
     nothing = all(not r.answer[name].any() for r in answered for name in bad if name in r.answer)
     for rung in (_kept_from_the_first_call, _wrong_input, _example_left_out, _examples_weighted):
-        if not exercise.oracle and not nothing and (finding := rung(exercise, answered, wrong)) is not None:
+        if not exercise.oracle and not nothing and (finding := rung(exercise, answered, wrong, until)) is not None:
             return [_with_the_good(exercise, finding, wrong, records)]
     if (again := exercise.again(f, records[0])) is not None:
         return [again]
@@ -85,7 +86,7 @@ def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong,
     vague = [name for name in bad if _vague(single[name])]
     if explained is not None and vague:
         return [_with_the_good(exercise, explained, wrong, records)]
-    if vague == bad and (found := _scaled_mistake(exercise, answered, bad)) is not None:
+    if vague == bad and (found := _scaled_mistake(exercise, answered, bad, until)) is not None:
         return [_with_the_good(exercise, found, wrong, records)]
     if vague and (found := variants.search(exercise, f, records, vague, until)) is not None:
         single |= {name: _because(single[name], found) for name in found.outputs}
@@ -127,10 +128,10 @@ VAGUE = {
 }
 
 
-def _scaled_mistake(exercise: Exercise, records: list[Record], bad: list[str]) -> Finding | None:
+def _scaled_mistake(exercise: Exercise, records: list[Record], bad: list[str], until: float) -> Finding | None:
     """A named mistake, and a factor besides."""
     finite = [r for r in records if r.answer and all(np.isfinite(a).all() for a in r.answer.values())]
-    found = variants.scaled_mistake(exercise, finite) if len(finite) == len(records) else None
+    found = variants.scaled_mistake(exercise, finite, until) if len(finite) == len(records) else None
     if found is None:
         return None
     chaff, factor = found
@@ -201,7 +202,7 @@ def _with_the_good(exercise: Exercise, finding: Finding, wrong: Wrong, records: 
     return replace(finding, next_step=f"{finding.next_step} ({remark})".strip())
 
 
-def _kept_from_the_first_call(exercise: Exercise, records: list[Record], wrong: Wrong) -> Finding | None:
+def _kept_from_the_first_call(exercise: Exercise, records: list[Record], wrong: Wrong, _: float) -> Finding | None:
     """Right in the first case, and wrong in the same case with other numbers."""
     first, last = records[0].case.name, records[-1].case.name
     if not last.startswith(first) or last == first or any(first in bad for bad in wrong.values()):
@@ -236,10 +237,12 @@ def _matches(record: Record, predicted: dict[str, np.ndarray] | None, factor: fl
     return all(_equal_with_nan(factor * predicted[name], a) for name, a in record.answer.items())
 
 
-def _wrong_input(exercise: Exercise, records: list[Record], wrong: Wrong) -> Finding | None:
+def _wrong_input(exercise: Exercise, records: list[Record], wrong: Wrong, until: float) -> Finding | None:
     """Is the answer right for inputs that are mistaken in some way, in all cases?"""
     first = max(records, key=lambda record: sum(a.size for a in record.answer.values()))
     for cause, words, change in wrong_inputs(first.case.args, exercise.parameters):
+        if time.thread_time() > until:
+            return None
         if not _matches(first, _predicted_with(exercise, first, change)):
             continue
         told = [record for record in records if record.answer]
@@ -260,7 +263,7 @@ def _predicted_with(exercise: Exercise, record: Record, change: Callable) -> dic
     return None if args is None else _predicted(exercise, args)
 
 
-def _example_left_out(exercise: Exercise, records: list[Record], wrong: Wrong) -> Finding | None:
+def _example_left_out(exercise: Exercise, records: list[Record], wrong: Wrong, until: float) -> Finding | None:
     """Is the answer that of the batch without its first or last example?"""
     told = []
     for record in records:
@@ -271,6 +274,8 @@ def _example_left_out(exercise: Exercise, records: list[Record], wrong: Wrong) -
         return None
     for i, word in enumerate(("first", "last")):
         for keeps_n in (True, False):
+            if time.thread_time() > until:
+                return None
             for record in told:
                 N = record.case.sizes["N"]
                 _, args = list(without_example(record.case.args, N))[i]
@@ -288,13 +293,15 @@ def _example_left_out(exercise: Exercise, records: list[Record], wrong: Wrong) -
     return None
 
 
-def _examples_weighted(exercise: Exercise, records: list[Record], wrong: Wrong) -> Finding | None:
+def _examples_weighted(exercise: Exercise, records: list[Record], wrong: Wrong, until: float) -> Finding | None:
     """Is the answer a sum over the batch in which some examples count too little, or too much?"""
     found: list[tuple[Record, np.ndarray]] = []
     bad = [name for name in wrong if wrong[name]]
     for record in records:
         lengths = list(record.case.sizes.values())
         N = record.case.sizes.get("N", 0)
+        if time.thread_time() > until:
+            return None
         if not 1 < N < 20 or lengths.count(N) > 1 or not record.answer:
             continue
         singles = [_predicted(exercise, one_example(record.case.args, N, n)) for n in range(N)]

@@ -236,9 +236,14 @@ def written_out(c: str) -> str:
     return f"{size:.0f}" if size > 4 and abs(size - round(size)) < 1e-3 * size else ""
 
 
-def scaled_mistake(exercise: Exercise, records: list[Record]) -> tuple[Chaff, str] | None:
-    """A named mistake that gives the learner's answer but for one factor, which follows a formula in the sizes."""
+def scaled_mistake(exercise: Exercise, records: list[Record], until: float) -> tuple[Chaff, str] | None:
+    """A named mistake that gives the learner's answer but for one factor, which follows a formula in the sizes.
+
+    ``until`` is a time of this thread's clock, after which no further mistake is tried.
+    """
     for chaff in exercise.chaffs:
+        if time.thread_time() > until:
+            return None
         ratios = []
         for record in records:
             answer = _answer(exercise, chaff.function, record)

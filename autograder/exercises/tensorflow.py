@@ -102,7 +102,7 @@ def _steps(step: Callable) -> Callable:
                 losses.append(_a_loss(wrapped(model, optimizer, mean_cross_entropy, double(X), tf.constant(y))))
         steps, traces = int(optimizer.iterations.numpy()), max(model.traces[0], 1)
         weights = {"W": model.W.numpy(), "b": model.b.numpy(), "frozen part": model.c.numpy()}
-        return {"losses": np.array(losses), **weights, "steps taken": steps, "traces": traces}
+        return {"losses": np.array(losses), **weights, "steps taken": steps, "times traced": traces}
 
     return ready(run, tape_train_step, step)
 

@@ -19,7 +19,6 @@ The contracts. All numbers are float64, unless a learner wants another precision
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,7 @@ from autograder.exercises.shared_tensorflow import (
     keras_in_order,
     mean_cross_entropy,
     no_gradient_lost,
+    one_layer_class,
     pairs_in_order,
     ready,
 )
@@ -50,36 +50,13 @@ def _passes(loop: Callable) -> Callable:
     import tensorflow as tf
 
     def run(W, b, batches, lr):
-        model = _model_class()(W, b)
+        model = one_layer_class()(W, b)
         with _tapes_entered(), no_gradient_lost(), pairs_in_order():
             losses = loop(model, mean_cross_entropy, [(double(X), tf.constant(y)) for X, y in batches], lr)
         weights = {"W": model.W.numpy(), "b": model.b.numpy(), "frozen part": model.c.numpy()}
         return {"losses": _numbers(losses), **weights}
 
     return ready(run, fix_tape_loop, loop)
-
-
-@cache
-def _model_class() -> type:
-    import keras
-
-    class OneLayer(keras.Model):
-        """Logits X W + b + c, where c is frozen."""
-
-        def __init__(self, W, b):
-            super().__init__(dtype="float64")
-            self.W = keras.Variable(W, dtype="float64", name="W")
-            self.b = keras.Variable(b, dtype="float64", name="b")
-            self.c = keras.Variable(np.cos(b), dtype="float64", name="c")
-            self.c.trainable = False
-
-        def build(self, shape=None):
-            self.built = True
-
-        def call(self, X, training=False):
-            return X @ self.W + self.b + self.c
-
-    return OneLayer
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -181,3 +182,32 @@ def mean_cross_entropy(y_true, y_pred):
     import tensorflow as tf
 
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y_true, y_pred))
+
+
+@cache
+def one_layer_class() -> type:
+    """The Keras model of the checks: made by ``(W, b, boost=1.0)``, it counts its ``traces``."""
+    import keras
+    import tensorflow as tf
+
+    class OneLayer(keras.Model):
+        """Logits X W + b + c, where c is frozen; in training the inputs are boosted, as those that dropout keeps."""
+
+        def __init__(self, W, b, boost=1.0):
+            super().__init__(dtype="float64")
+            self.W = keras.Variable(W, dtype="float64", name="W")
+            self.b = keras.Variable(b, dtype="float64", name="b")
+            self.c = keras.Variable(np.cos(b), dtype="float64", name="c")
+            self.c.trainable = False
+            self.boost = boost
+            self.traces = (0,)  # a tuple: Keras tracks lists
+
+        def build(self, shape=None):
+            self.built = True
+
+        def call(self, X, training=False):
+            if not tf.executing_eagerly():
+                self.traces = (self.traces[0] + 1,)
+            return (X * self.boost if training else X) @ self.W + self.b + self.c
+
+    return OneLayer

@@ -35,7 +35,6 @@ The contracts. All numbers are float64, unless a learner wants another precision
 import copy
 import json
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -47,7 +46,14 @@ from autograder.checking.score import Finding
 from autograder.checking.structure import WrongStructure
 from autograder.checking.words import listing
 from autograder.exercises.network import two_layer_cases
-from autograder.exercises.shared_tensorflow import double, mean_cross_entropy, no_gradient_lost, pairs_in_order, ready
+from autograder.exercises.shared_tensorflow import (
+    double,
+    mean_cross_entropy,
+    no_gradient_lost,
+    one_layer_class,
+    pairs_in_order,
+    ready,
+)
 
 CHAPTER = "10-tensorflow"
 ANSWERS = "autograder.exercises.tensorflow_answers"
@@ -92,7 +98,7 @@ def _steps(step: Callable) -> Callable:
     import tensorflow as tf
 
     def run(W, b, batches, inside):
-        model = _model_class()(W, b)
+        model = one_layer_class()(W, b, boost=BOOST)
         optimizer = keras.optimizers.SGD(LR, momentum=MOMENTUM)
         optimizer.build(model.trainable_variables)
         wrapped = tf.function(step, autograph=False) if inside else step
@@ -105,33 +111,6 @@ def _steps(step: Callable) -> Callable:
         return {"losses": np.array(losses), **weights, "steps taken": steps, "times traced": traces}
 
     return ready(run, tape_train_step, step)
-
-
-@cache
-def _model_class() -> type:
-    import keras
-    import tensorflow as tf
-
-    class OneLayer(keras.Model):
-        """Logits X W + b + c, where c is frozen; in training the inputs are boosted, as those that dropout keeps."""
-
-        def __init__(self, W, b):
-            super().__init__(dtype="float64")
-            self.W = keras.Variable(W, dtype="float64", name="W")
-            self.b = keras.Variable(b, dtype="float64", name="b")
-            self.c = keras.Variable(np.cos(b), dtype="float64", name="c")
-            self.c.trainable = False
-            self.traces = (0,)  # a tuple: Keras tracks lists
-
-        def build(self, shape=None):
-            self.built = True
-
-        def call(self, X, training=False):
-            if not tf.executing_eagerly():
-                self.traces = (self.traces[0] + 1,)
-            return (X * BOOST if training else X) @ self.W + self.b + self.c
-
-    return OneLayer
 
 
 def _a_loss(loss) -> float:

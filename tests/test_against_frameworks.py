@@ -399,7 +399,7 @@ def test_tensor_gradients_add_up_over_calls_as_pytorchs_do():
 
 def test_every_public_function_is_compared_here_or_beside():
     not_differentiated = {"datasets", "gradient_descent", "minibatches", "History"}
-    files = ("test_against_frameworks", "test_optimizers", "test_misbehaving", "test_references")
+    files = ("test_against_frameworks", "test_optimizers", "test_misbehaving", "test_references", "test_frameworks")
     text = "".join(Path(__file__).with_name(f"{name}.py").read_text() for name in files)
     missing = [name for name in backprop.__all__ if name not in not_differentiated and name not in text]
     assert missing == []

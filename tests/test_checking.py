@@ -65,6 +65,31 @@ def test_an_error_says_where_in_the_learners_code():
     assert "return error + eror" in finding.what
 
 
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (TypeError("cannot compute Mul as input #1 was expected to be a float tensor but is a double tensor"), 1),
+        (RuntimeError("expected m1 and m2 to have the same dtype, but got: float != double"), 1),
+        (TypeError("Value for attr 'TI' of double is not in the list of allowed values: int32, int64"), 2),
+        (RuntimeError("A non-persistent GradientTape can only be used to compute one set of gradients"), 3),
+        (RuntimeError("Boolean value of Tensor with more than one value is ambiguous"), 4),
+        (ValueError("tf.function only supports singleton tf.Variables created on the first call."), 5),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied (7x5 and 3x5)"), 6),
+        (RuntimeError("The size of tensor a (5) must match the size of tensor b (7)"), 6),
+        (ValueError("Incompatible shapes: [7,5] vs. [7]"), 6),
+        (RuntimeError("something else"), 0),
+    ],
+)
+def test_errors_of_the_frameworks_are_explained(error, cause):
+    named = ("raised", "precisions-mixed", "dtype-not-taken", "persistent-tape-needed", "truth-of-a-tensor")
+    named += ("variables-made-again", "shapes-do-not-fit")
+
+    def f(Y_hat, Y):
+        raise error
+
+    assert causes(f, "mse") == [named[cause]]
+
+
 def test_a_wrong_signature_says_the_right_one():
     finding = check(lambda Y: 0.0, "mse", 1).findings[0]
     assert finding.cause == "wrong-signature"

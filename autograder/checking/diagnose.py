@@ -68,7 +68,9 @@ def _climb(exercise: Exercise, f: Callable, records: list[Record], wrong: Wrong)
     if (finding := values.common_factor(bad, answered)) is not None:
         return [_with_the_good(exercise, finding, wrong, records)]
     nothing = all(not r.answer[name].any() for r in answered for name in bad if name in r.answer)
-    for rung in (_kept_from_the_first_call, _wrong_input, _example_left_out, _examples_weighted):
+    if not exercise.oracle and not nothing and (kept := _kept_from_the_first_call(exercise, answered, wrong)):
+        return [_with_the_good(exercise, kept, wrong, records)]
+    for rung in (_wrong_input, _example_left_out, _examples_weighted):
         if not exercise.oracle and not nothing and (finding := rung(exercise, answered, wrong, until)) is not None:
             return [_with_the_good(exercise, finding, wrong, records)]
     if (again := exercise.again(f, records[0])) is not None:
@@ -202,7 +204,7 @@ def _with_the_good(exercise: Exercise, finding: Finding, wrong: Wrong, records: 
     return replace(finding, next_step=f"{finding.next_step} ({remark})".strip())
 
 
-def _kept_from_the_first_call(exercise: Exercise, records: list[Record], wrong: Wrong, _: float) -> Finding | None:
+def _kept_from_the_first_call(exercise: Exercise, records: list[Record], wrong: Wrong) -> Finding | None:
     """Right in the first case, and wrong in the same case with other numbers."""
     first, last = records[0].case.name, records[-1].case.name
     if not last.startswith(first) or last == first or any(first in bad for bad in wrong.values()):

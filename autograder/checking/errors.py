@@ -51,7 +51,8 @@ def raised(exercise: Exercise, record: Record, where: str) -> Finding:
     for kind, pattern, cause, likely, step in _KINDS:
         if isinstance(error, kind) and re.search(pattern, text):
             return Finding(what, cause, likely, step)
-    return Finding(what, "raised", next_step=f"Run that line by itself, part by part, on a small input.{there}")
+    step = "Run that line by itself, part by part" if record.call.where else "Call your function yourself"
+    return Finding(what, "raised", next_step=f"{step}, on a small input.{there}")
 
 
 _KINDS: list[tuple[type | tuple[type, ...], str, str, str, str]] = [

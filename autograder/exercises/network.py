@@ -1484,7 +1484,8 @@ def _shuffles(f, seed: int) -> Finding | None:
     """One generator must give one order, and many generators many: not always the same one, nor a few."""
     rng = np.random.default_rng(seed)
     for N, batch_size in ((4, 1), (4, 2)):
-        params, X, y, lr, _, _ = _epoch_case(rng, "", N, batch_size, [2, 3, 2], 0.3).args
+        # One layer: the dead units of a hidden one can make different orders look alike.
+        params, X, y, lr, _, _ = _epoch_case(rng, "", N, batch_size, [3, 2], 0.3).args
         results = []
         for s in (*range(20), *range(6)):
             fresh = ([(W.copy(), b.copy()) for W, b in params], X.copy(), y.copy(), lr, batch_size)
